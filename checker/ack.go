@@ -1,0 +1,96 @@
+package checker
+
+// Answer is what a broker answers to one partition's part of a Produce request, at
+// the moment when it does.
+type Answer struct {
+	Partition PartitionID
+	Hash      uint64 // of the batch in the request
+	Base      int64  // base offset in the answer
+	Appended  int64  // base offset at which this very request appended, or -1
+	Err       int16
+	Acks      int16
+}
+
+// Acknowledged judges an answer against what the leader holds at that moment.
+func (j *Judge) Acknowledged(a *Answer) {
+	p := j.partitions[a.Partition]
+	if p == nil || p.deleted {
+		return // the answer to a topic that went meanwhile says nothing
+	}
+	if a.Err != 0 {
+		if a.Appended >= 0 && promisesNoAppend(a.Err) {
+			j.Report(AckPolicy, "refused-yet-appended", "%s: error %d, but the batch is at %d",
+				p.Name, a.Err, a.Appended)
+		}
+		return
+	}
+	b := j.placed(p, a)
+	if b == nil {
+		return
+	}
+	switch {
+	case a.Acks == -1 && p.highWatermark < b.EndOffset:
+		j.Report(AckPolicy, "acked-uncommitted", "%s: acks=all for %d to %d, high watermark %d",
+			p.Name, b.BaseOffset, b.EndOffset, p.highWatermark)
+	case a.Acks == 1 && p.written < b.EndOffset:
+		j.Report(AckPolicy, "acked-unwritten", "%s: acks=1 for %d to %d, written up to %d",
+			p.Name, b.BaseOffset, b.EndOffset, p.written)
+	}
+	flag := slotAckedOne
+	if a.Acks == -1 {
+		flag = slotAckedAll
+	}
+	for o := b.BaseOffset; o < b.EndOffset; o++ {
+		p.slots[o].flags |= flag
+	}
+}
+
+// placed finds the batch that an answer speaks of.
+func (j *Judge) placed(p *Partition, a *Answer) *Batch {
+	if a.Appended >= 0 && a.Base != a.Appended {
+		j.Report(AckPolicy, "wrong-offset", "%s: answered %d, appended at %d",
+			p.Name, a.Base, a.Appended)
+		return nil
+	}
+	b := p.batchAt(a.Base)
+	switch {
+	case b == nil || b.BaseOffset != a.Base:
+		if a.Base < p.logStart && b == nil {
+			return nil // deleted since
+		}
+		j.Report(AckPolicy, "acked-absent", "%s: answered %d, where no batch begins", p.Name, a.Base)
+		return nil
+	case a.Appended < 0 && b.Hash != a.Hash && !p.policy.Rewritten:
+		j.Report(AckPolicy, "acked-other", "%s: answered %d, which holds another batch",
+			p.Name, a.Base)
+		return nil
+	}
+	return b
+}
+
+// batchAt returns the batch that holds an offset, or nil.
+func (p *Partition) batchAt(offset int64) *Batch {
+	lo, hi := 0, len(p.batches)
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if p.batches[mid].EndOffset <= offset {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo < len(p.batches) && p.batches[lo].BaseOffset <= offset {
+		return &p.batches[lo]
+	}
+	return nil
+}
+
+// promisesNoAppend reports whether an error code says that this request appended
+// nothing, now and for good.
+func promisesNoAppend(code int16) bool {
+	switch code {
+	case 2, 10, 18, 19, 29, 32, 45, 47, 48, 53, 87:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,140 @@
+// Package checker judges what a cluster promised its clients and what it kept. A
+// Judge is fed facts in the order in which they happened: what brokers appended,
+// committed, acknowledged and lost, and what clients were told. It finds broken
+// promises at the fact that breaks them, and judges whole histories at the end.
+//
+// It knows nothing of the broker's code and reads batches with a parser of its own,
+// so that it cannot share the broker's bugs. Start at Judge.
+package checker
+
+import "fmt"
+
+// The names of the checkers, as they stand in violations and in the kill matrix.
+const (
+	AckDurable          = "AckDurable"          // an acknowledged record is never lost without excuse
+	AckPolicy           = "AckPolicy"           // an answer to Produce means what acks says
+	AppendShape         = "AppendShape"         // batches follow one another, epochs never fall
+	ConsumerContiguity  = "ConsumerContiguity"  // no committed record is skipped or delivered twice
+	ListOffsetsMonotone = "ListOffsetsMonotone" // offsets of time and marks never go back (KIP-207)
+	LogRegister         = "LogRegister"         // a partition is a linearizable append-only log
+	ProducerSequence    = "ProducerSequence"    // sequences follow one another (KIP-98)
+	Progress            = "Progress"            // after healing everything finishes
+	Range               = "Range"               // the marks of a log are in order and monotone
+	ReadPrefix          = "ReadPrefix"          // what was read once never changes, and was committed
+	RecoveryFidelity    = "RecoveryFidelity"    // a restart finds what the disk kept
+	TopicRegister       = "TopicRegister"       // creating and deleting topics is linearizable
+)
+
+// TopicID is a topic's UUID.
+type TopicID = [16]byte
+
+// PartitionID names one partition of one incarnation of a topic.
+type PartitionID struct {
+	Topic TopicID
+	Index int32
+}
+
+// Violation is a promise found broken.
+type Violation struct {
+	Checker string // one of the names above
+	Kind    string // the anomaly, a fixed word: with Checker it is the signature
+	Text    string // the particulars, for people
+}
+
+// String returns the violation on one line.
+func (v Violation) String() string { return fmt.Sprintf("%s/%s: %s", v.Checker, v.Kind, v.Text) }
+
+// Limits are what the cluster under judgement was configured with.
+type Limits struct {
+	SequenceMax int32 // the last sequence before 0 comes again; 0 means 2^31-1
+	Porcupine   int   // longest history given to porcupine per key; 0 means 400
+}
+
+// Excused counts losses that injected faults explain, in records. A run in which
+// everything is excused tests nothing.
+type Excused struct {
+	Acked     int64 // acknowledged records
+	Committed int64 // records below the high watermark that nobody had been promised
+}
+
+// Judge accumulates facts and finds broken promises. The zero value is not usable;
+// call NewJudge.
+type Judge struct {
+	limits     Limits
+	partitions map[PartitionID]*Partition
+	ordered    []*Partition // in order of appearance
+	attempts   map[uint64]*attempt
+	ops        []Op
+	found      []Violation
+	excused    Excused
+	clock      int64 // advances with every call and return of an operation
+}
+
+// NewJudge returns a Judge that has seen nothing.
+func NewJudge(limits Limits) *Judge {
+	if limits.SequenceMax == 0 {
+		limits.SequenceMax = 1<<31 - 1
+	}
+	if limits.Porcupine == 0 {
+		limits.Porcupine = 400
+	}
+	return &Judge{
+		limits:     limits,
+		partitions: make(map[PartitionID]*Partition),
+		attempts:   make(map[uint64]*attempt),
+	}
+}
+
+// Found returns the violations so far, oldest first.
+func (j *Judge) Found() []Violation { return j.found }
+
+// Excused returns the losses that faults explain.
+func (j *Judge) Excused() Excused { return j.excused }
+
+// Ops returns the log of operations in the order of their calls.
+func (j *Judge) Ops() []Op { return j.ops }
+
+// Partitions returns every partition in order of appearance.
+func (j *Judge) Partitions() []*Partition { return j.ordered }
+
+// Partition returns what is known of a partition, or nil.
+func (j *Judge) Partition(id PartitionID) *Partition { return j.partitions[id] }
+
+// Now returns the instant of the judge's own clock, which orders calls and returns.
+func (j *Judge) Now() int64 { return j.clock }
+
+// Report adds a violation that another part of a run found.
+func (j *Judge) Report(checker, kind, format string, args ...any) {
+	j.found = append(j.found, Violation{checker, kind, fmt.Sprintf(format, args...)})
+}
+
+// Policy is what a topic's configuration promises.
+type Policy struct {
+	Fsync     bool // records count once they are synced
+	Compacted bool // the cleaner may take superseded records away
+	Rewritten bool // the broker may rewrite batches (LogAppendTime, recompression)
+}
+
+// Meet introduces a partition. To meet it again with another policy keeps the
+// weaker promise of both, since configurations change at no exact instant.
+func (j *Judge) Meet(id PartitionID, name string, policy Policy) *Partition {
+	if p := j.partitions[id]; p != nil {
+		p.policy.Fsync = p.policy.Fsync && policy.Fsync
+		p.policy.Compacted = p.policy.Compacted || policy.Compacted
+		p.policy.Rewritten = p.policy.Rewritten || policy.Rewritten
+		return p
+	}
+	p := &Partition{
+		ID: id, Name: name, policy: policy, required: noOffset, riskFrom: noOffset,
+		producers: make(map[int64]producer), keys: make(map[uint64]int64),
+		cursors: make(map[int]int64),
+	}
+	j.partitions[id] = p
+	j.ordered = append(j.ordered, p)
+	return p
+}
+
+func (j *Judge) tick() int64 {
+	j.clock++
+	return j.clock
+}

@@ -1,0 +1,427 @@
+package checker
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	topicA = TopicID{1}
+	p0     = PartitionID{Topic: topicA}
+)
+
+// bench is a Judge with one partition and shorthands to feed it.
+type bench struct {
+	*Judge
+	t *testing.T
+	n uint64 // batches sent so far
+}
+
+func newBench(t *testing.T, policy Policy) *bench {
+	b := &bench{Judge: NewJudge(Limits{}), t: t}
+	b.Meet(p0, "a-0", policy)
+	b.Online(p0, 0, 0)
+	return b
+}
+
+// send announces a batch of count records, all with the same key, and returns it.
+func (b *bench) send(count int, key string) Batch {
+	b.n++
+	records := make([]AttemptRecord, count)
+	for i := range records {
+		records[i] = AttemptRecord{Hash: b.n<<8 | uint64(i+1), Key: KeyHash([]byte(key))}
+	}
+	b.Attempt(b.n, records)
+	return Batch{
+		EndOffset: int64(count), ProducerID: -1, BaseSequence: -1, Hash: b.n,
+		RecordCount: int32(count),
+	}
+}
+
+// at places a batch.
+func at(batch Batch, base int64) Batch {
+	batch.EndOffset += base - batch.BaseOffset
+	batch.BaseOffset = base
+	return batch
+}
+
+// put appends, writes and syncs a batch of count records at the end of the log,
+// commits it, and answers its producer.
+func (b *bench) put(count int, acks int16) Batch {
+	batch := at(b.send(count, "k"), b.Partition(p0).LogEnd())
+	b.Appended(p0, batch)
+	b.Written(p0, batch.EndOffset)
+	b.Synced(p0, batch.EndOffset)
+	b.HighWatermark(p0, batch.EndOffset, batch.EndOffset)
+	b.answer(batch, acks)
+	return batch
+}
+
+func (b *bench) answer(batch Batch, acks int16) {
+	b.Acknowledged(&Answer{
+		Partition: p0, Hash: batch.Hash, Base: batch.BaseOffset,
+		Appended: batch.BaseOffset, Acks: acks,
+	})
+}
+
+func (b *bench) restart(start, end int64) {
+	b.Stopped(p0, false)
+	b.Online(p0, start, end)
+}
+
+// expect requires exactly the violations named, as Checker/Kind.
+func (b *bench) expect(names ...string) {
+	b.t.Helper()
+	got := []string{}
+	for _, v := range b.Found() {
+		got = append(got, v.Checker+"/"+v.Kind)
+		require.NotEmpty(b.t, v.Text)
+		require.Equal(b.t, v.Checker+"/"+v.Kind+": "+v.Text, v.String())
+	}
+	if len(names) == 0 {
+		names = []string{}
+	}
+	require.Equal(b.t, names, got)
+}
+
+func TestAppendShape(t *testing.T) {
+	b := newBench(t, Policy{})
+	b.put(2, 1)
+	b.put(3, 1)
+	b.expect()
+
+	b.Appended(p0, at(b.send(1, "k"), 4))
+	b.expect("AppendShape/overlap")
+
+	b = newBench(t, Policy{})
+	b.Appended(p0, at(b.send(1, "k"), 1))
+	b.expect("AppendShape/gap")
+
+	b = newBench(t, Policy{})
+	batch := b.send(2, "k")
+	batch.EndOffset = 3
+	b.Appended(p0, batch)
+	b.expect("AppendShape/count")
+
+	b = newBench(t, Policy{})
+	batch = b.send(1, "k")
+	batch.LeaderEpoch = 5
+	b.Appended(p0, batch)
+	batch = at(b.send(1, "k"), 1)
+	batch.LeaderEpoch = 4
+	b.Appended(p0, batch)
+	b.expect("AppendShape/epoch-fell")
+
+	b = newBench(t, Policy{})
+	batch = b.send(1, "k")
+	batch.Hash = 99
+	b.Appended(p0, batch)
+	b.expect("AppendShape/phantom")
+
+	b = newBench(t, Policy{Rewritten: true})
+	b.Appended(p0, batch)
+	b.expect()
+}
+
+func TestRange(t *testing.T) {
+	b := newBench(t, Policy{})
+	b.put(5, 1)
+	b.LogStart(p0, 3)
+	b.LogStart(p0, 5)
+	b.expect()
+	b.LogStart(p0, 4)
+	b.expect("Range/log-start-fell")
+
+	b = newBench(t, Policy{})
+	b.put(5, 1)
+	b.HighWatermark(p0, 4, 5)
+	b.expect("Range/high-watermark-fell")
+
+	b = newBench(t, Policy{})
+	b.put(5, 1)
+	b.HighWatermark(p0, 6, 5)
+	b.expect("Range/high-watermark-past-end")
+
+	b = newBench(t, Policy{})
+	b.put(5, 1)
+	b.HighWatermark(p0, 5, 6)
+	b.expect("Range/wrong-end")
+
+	b = newBench(t, Policy{})
+	b.put(5, 1)
+	b.LogStart(p0, 6)
+	b.expect("Range/log-start-past-high-watermark")
+
+	b = newBench(t, Policy{})
+	b.restart(1, 0)
+	b.expect("Range/log-start-past-end")
+}
+
+func TestAckPolicy(t *testing.T) {
+	// A record that is synced but not yet committed may be acknowledged under
+	// acks=1 only.
+	b := newBench(t, Policy{Fsync: true})
+	batch := b.send(2, "k")
+	b.Appended(p0, batch)
+	b.Written(p0, 2)
+	b.answer(batch, 1)
+	b.expect()
+	b.answer(batch, -1)
+	b.expect("AckPolicy/acked-uncommitted")
+
+	b = newBench(t, Policy{})
+	batch = b.send(2, "k")
+	b.Appended(p0, batch)
+	b.answer(batch, 1)
+	b.expect("AckPolicy/acked-unwritten")
+
+	b = newBench(t, Policy{Fsync: true})
+	b.Appended(p0, b.send(2, "k"))
+	b.Written(p0, 2)
+	b.HighWatermark(p0, 2, 2)
+	b.expect("AckPolicy/committed-unsynced")
+
+	b = newBench(t, Policy{})
+	b.Appended(p0, b.send(2, "k"))
+	b.HighWatermark(p0, 2, 2)
+	b.expect("AckPolicy/committed-unwritten")
+
+	b = newBench(t, Policy{})
+	b.put(1, 1)
+	b.Acknowledged(&Answer{Partition: p0, Base: -1, Appended: -1, Err: 45})
+	b.Acknowledged(&Answer{Partition: p0, Base: -1, Appended: 0, Err: 7}) // timed out
+	b.expect()
+	b.Acknowledged(&Answer{Partition: p0, Base: -1, Appended: 0, Err: 45})
+	b.expect("AckPolicy/refused-yet-appended")
+
+	b = newBench(t, Policy{})
+	batch = b.put(2, -1)
+	b.Acknowledged(&Answer{Partition: p0, Hash: batch.Hash, Base: 0, Appended: -1, Acks: -1})
+	b.expect() // a duplicate is answered with the place of the original
+	b.Acknowledged(&Answer{Partition: p0, Hash: 77, Base: 0, Appended: -1, Acks: -1})
+	b.expect("AckPolicy/acked-other")
+
+	b = newBench(t, Policy{})
+	batch = b.put(2, -1)
+	b.Acknowledged(&Answer{Partition: p0, Hash: batch.Hash, Base: 1, Appended: -1, Acks: -1})
+	b.expect("AckPolicy/acked-absent")
+
+	b = newBench(t, Policy{})
+	batch = b.put(2, -1)
+	b.Acknowledged(&Answer{Partition: p0, Hash: batch.Hash, Base: 1, Appended: 0, Acks: -1})
+	b.expect("AckPolicy/wrong-offset")
+}
+
+func TestAnswersToDeletedTopicsSayNothing(t *testing.T) {
+	b := newBench(t, Policy{})
+	batch := b.put(1, -1)
+	b.TopicGone(topicA)
+	require.True(t, b.Partition(p0).Deleted())
+	batch.BaseOffset = 100
+	b.answer(batch, -1)
+	b.Fetched(&Fetched{Partition: p0, FetchOffset: 50, HighWatermark: 70})
+	b.expect()
+}
+
+// TestLedger states which faults excuse which losses.
+func TestLedger(t *testing.T) {
+	const fsync, pageCache = true, false
+	for _, c := range []struct {
+		name      string
+		fsync     bool
+		acks      int16
+		synced    int64 // of 4 records in two batches
+		committed int64
+		fault     func(b *bench)
+		end       int64 // after the restart
+		acked     int64 // excused
+		want      []string
+	}{
+		{"nothing lost", fsync, -1, 4, 4, crash, 4, 0, nil},
+		{"a crash excuses no acks=1", fsync, 1, 2, 2, crash, 2, 0, lost("acked-lost", "written-lost")},
+		{"a crash excuses no written record", fsync, 0, 2, 2, crash, 2, 0, lost("", "written-lost")},
+		{"power excuses volatile acks=1", fsync, 1, 2, 2, power(2), 2, 2, nil},
+		{"power excuses no durable acks=1", fsync, 1, 4, 2, power(2), 2, 0, lost("acked-lost")},
+		{"power excuses no acks=all", fsync, -1, 4, 4, power(2), 2, 0, lost("acked-lost")},
+		{"power excuses no commit", fsync, 0, 4, 4, power(2), 2, 0, lost("committed-lost")},
+		{"page cache: volatile acks=all", pageCache, -1, 2, 4, power(2), 2, 2, nil},
+		{"page cache: durable acks=all", pageCache, -1, 4, 4, power(2), 2, 0, lost("acked-lost")},
+		{"page cache: more than destroyed", pageCache, -1, 0, 4, power(2), 0, 0,
+			lost("acked-lost", "written-lost")},
+		{"rot takes what is durable", fsync, -1, 4, 4, rot(2), 2, 2, nil},
+		{"rot excuses nothing before it", fsync, -1, 4, 4, rot(2), 0, 0,
+			lost("acked-lost", "written-lost")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, Policy{Fsync: c.fsync})
+			one, two := b.send(2, "k"), at(b.send(2, "k"), 2)
+			b.Appended(p0, one)
+			b.Appended(p0, two)
+			b.Written(p0, 4)
+			b.Synced(p0, c.synced)
+			b.HighWatermark(p0, c.committed, 4)
+			if c.acks != 0 {
+				b.answer(one, c.acks)
+				b.answer(two, c.acks)
+			}
+			c.fault(b)
+			b.Online(p0, 0, c.end)
+			b.expect(c.want...)
+			require.Equal(t, c.acked, b.Excused().Acked)
+		})
+	}
+}
+
+func crash(b *bench) { b.Stopped(p0, false) }
+
+func power(from int64) func(*bench) {
+	return func(b *bench) {
+		b.Stopped(p0, false)
+		b.Destroyed(p0, from, false)
+	}
+}
+
+func rot(from int64) func(*bench) {
+	return func(b *bench) {
+		b.Stopped(p0, false)
+		b.Destroyed(p0, from, true)
+	}
+}
+
+func lost(durable string, recovery ...string) []string {
+	var names []string
+	if durable != "" {
+		names = append(names, "AckDurable/"+durable)
+	}
+	for _, r := range recovery {
+		names = append(names, "RecoveryFidelity/"+r)
+	}
+	return names
+}
+
+func TestLedgerCountsCommittedLosses(t *testing.T) {
+	b := newBench(t, Policy{})
+	b.Appended(p0, b.send(3, "k"))
+	b.Written(p0, 3)
+	b.HighWatermark(p0, 3, 3)
+	b.Stopped(p0, false)
+	b.Stopped(p0, true) // a second stop changes nothing while it is down
+	b.Destroyed(p0, 2, false)
+	b.Destroyed(p0, 0, false)
+	b.Destroyed(p0, 1, false)
+	b.Online(p0, 0, 0)
+	b.expect()
+	require.Equal(t, Excused{Committed: 3}, b.Excused())
+}
+
+func TestRecoveryFidelity(t *testing.T) {
+	b := newBench(t, Policy{})
+	b.put(2, -1)
+	b.restart(0, 2)
+	b.restart(0, 2)
+	b.expect()
+	b.restart(0, 3)
+	b.expect("RecoveryFidelity/from-nowhere")
+
+	// What was ordered but not yet written may be gone after a crash, but not
+	// after a clean stop.
+	b = newBench(t, Policy{})
+	b.put(2, -1)
+	b.Appended(p0, at(b.send(1, "k"), 2))
+	b.restart(0, 2)
+	b.expect()
+	b.Appended(p0, at(b.send(1, "k"), 2))
+	b.Stopped(p0, true)
+	b.Online(p0, 0, 2)
+	b.expect("RecoveryFidelity/written-lost")
+
+	b = newBench(t, Policy{})
+	b.Appended(p0, b.send(2, "k"))
+	b.restart(0, 1)
+	b.expect("RecoveryFidelity/torn-batch")
+
+	b = newBench(t, Policy{})
+	b.put(4, 1)
+	b.LogStart(p0, 3)
+	b.LogStartCheckpointed(p0, 2)
+	b.restart(2, 4)
+	b.expect() // the raise from 2 to 3 was not checkpointed
+	b.restart(1, 4)
+	b.expect("RecoveryFidelity/log-start-fell")
+
+	b = newBench(t, Policy{})
+	b.put(4, 1)
+	b.restart(2, 4)
+	b.expect("AckDurable/acked-lost")
+}
+
+func TestProducerSequence(t *testing.T) {
+	idempotent := func(b *bench, id int64, epoch int16, sequence int32, count int) Batch {
+		batch := at(b.send(count, "k"), b.Partition(p0).LogEnd())
+		batch.ProducerID, batch.ProducerEpoch, batch.BaseSequence = id, epoch, sequence
+		return batch
+	}
+	b := newBench(t, Policy{})
+	b.Appended(p0, idempotent(b, 7, 0, 0, 2))
+	b.Appended(p0, idempotent(b, 8, 0, 5, 1)) // unknown producers may begin anywhere
+	b.Appended(p0, idempotent(b, 7, 0, 2, 3))
+	b.Appended(p0, idempotent(b, 7, 1, 0, 1))
+	b.expect()
+	b.Appended(p0, idempotent(b, 7, 0, 5, 1))
+	b.expect("ProducerSequence/zombie")
+
+	b = newBench(t, Policy{})
+	first := idempotent(b, 7, 0, 0, 2)
+	b.Appended(p0, first)
+	b.Appended(p0, at(first, 2))
+	b.expect("ProducerSequence/duplicate")
+
+	b = newBench(t, Policy{})
+	b.Appended(p0, idempotent(b, 7, 0, 0, 2))
+	b.Appended(p0, idempotent(b, 7, 0, 3, 1))
+	b.expect("ProducerSequence/gap")
+
+	b = newBench(t, Policy{})
+	b.Appended(p0, idempotent(b, 7, 0, 0, 2))
+	b.Appended(p0, idempotent(b, 7, 1, 2, 1))
+	b.expect("ProducerSequence/gap")
+
+	// After a loss with an excuse the sequence goes on where the log ends now.
+	b = newBench(t, Policy{})
+	b.Appended(p0, idempotent(b, 7, 0, 0, 2))
+	second := idempotent(b, 7, 0, 2, 1)
+	b.Appended(p0, second)
+	b.restart(0, 2)
+	b.Appended(p0, second)
+	b.expect()
+}
+
+func TestProducerSequenceWraps(t *testing.T) {
+	b := newBench(t, Policy{})
+	b.limits.SequenceMax = 7
+	for _, c := range []struct {
+		sequence int32
+		count    int
+	}{{0, 5}, {5, 3}, {0, 6}, {6, 4}, {2, 1}} {
+		batch := at(b.send(c.count, "k"), b.Partition(p0).LogEnd())
+		batch.ProducerID, batch.BaseSequence = 1, c.sequence
+		b.Appended(p0, batch)
+	}
+	b.expect()
+}
+
+func TestKnownPartitions(t *testing.T) {
+	b := newBench(t, Policy{Fsync: true})
+	b.put(2, 1)
+	require.Nil(t, b.Partition(PartitionID{Index: 9}))
+	require.Same(t, b.Partition(p0), b.Partitions()[0])
+	require.Len(t, b.Partition(p0).Batches(), 1)
+	require.EqualValues(t, 2, b.Partition(p0).HighWatermark())
+	b.LogStart(p0, 1)
+	require.EqualValues(t, 1, b.Partition(p0).LogStart())
+	p := b.Meet(p0, "a-0", Policy{Compacted: true})
+	require.Equal(t, Policy{Compacted: true}, p.policy)
+	b.Judge.Report(Progress, "stuck", "client %d", 3)
+	b.expect("Progress/stuck")
+}

@@ -1,0 +1,127 @@
+package checker
+
+// Stopped says that the life of the partition's leader ended. Everything written
+// must be there after the restart, and after a clean stop all that was appended;
+// Destroyed says otherwise.
+func (j *Judge) Stopped(id PartitionID, clean bool) {
+	p := j.partitions[id]
+	if p.required != noOffset {
+		return // it had not come online since the last stop
+	}
+	p.required = p.written
+	if clean {
+		p.required = p.logEnd
+	}
+}
+
+// Destroyed says that a fault took away the record at offset and so all behind it.
+// A power loss takes what was volatile; rot takes what was durable too.
+func (j *Judge) Destroyed(id PartitionID, offset int64, rot bool) {
+	p := j.partitions[id]
+	if p.riskFrom == noOffset || offset < p.riskFrom {
+		p.riskFrom = offset
+	}
+	p.rotten = p.rotten || rot
+	if p.required != noOffset {
+		p.required = min(p.required, offset)
+	}
+}
+
+// Online says that the partition is served again, or for the first time, with a
+// log from start to end. What the log held before must be there, but for what
+// injected faults destroyed.
+func (j *Judge) Online(id PartitionID, start, end int64) {
+	p := j.partitions[id]
+	switch {
+	case start > end:
+		j.Report(Range, "log-start-past-end", "%s: from %d to %d", p.Name, start, end)
+		return
+	case end > p.logEnd:
+		j.Report(RecoveryFidelity, "from-nowhere", "%s: log ends at %d, nothing was appended past %d",
+			p.Name, end, p.logEnd)
+		return
+	case start < p.checkpointed && p.riskFrom == noOffset:
+		j.Report(RecoveryFidelity, "log-start-fell", "%s: to %d, checkpointed was %d",
+			p.Name, start, p.checkpointed)
+	}
+	j.lose(p, p.logStart, min(start, p.logEnd))
+	j.lose(p, max(end, p.logStart), p.logEnd)
+	if p.required != noOffset && end < p.required {
+		j.Report(RecoveryFidelity, "written-lost", "%s: log ends at %d, intact on disk up to %d",
+			p.Name, end, p.required)
+	}
+	j.truncate(p, end)
+	p.logStart, p.highWatermark = start, start
+	p.required, p.riskFrom, p.rotten = noOffset, noOffset, false
+	p.written = end
+	p.synced = min(p.synced, end)
+	if p.policy.Fsync {
+		p.synced = end // recovery must have seen to it: the next power loss tells
+	}
+}
+
+// lose settles the account of the records in [from, to), which are gone.
+func (j *Judge) lose(p *Partition, from, to int64) {
+	for offset := from; offset < to; offset++ {
+		s := p.dataAt(offset)
+		if s == nil || p.superseded(offset) {
+			continue
+		}
+		acked := s.flags&(slotAckedOne|slotAckedAll) != 0
+		committed := offset < p.committed
+		if !acked && !committed {
+			continue
+		}
+		if !p.excused(offset, s) {
+			kind := "committed-lost"
+			if acked {
+				kind = "acked-lost"
+			}
+			j.Report(AckDurable, kind, "%s: record %d (log was %d to %d, committed %d, synced %d, "+
+				"written %d, destroyed from %d)", p.Name, offset, p.logStart, p.logEnd,
+				p.committed, p.synced, p.written, p.riskFrom)
+			return
+		}
+		if acked {
+			j.excused.Acked++
+		} else {
+			j.excused.Committed++
+		}
+	}
+}
+
+// excused reports whether faults explain the loss of a record. A process crash
+// explains none. A power loss explains those that were volatile, but where a
+// record counts only once it is synced, none that counted.
+func (p *Partition) excused(offset int64, s *slot) bool {
+	if p.riskFrom == noOffset || offset < p.riskFrom {
+		return false
+	}
+	if p.rotten {
+		return true
+	}
+	counted := s.flags&slotAckedAll != 0 || offset < p.committed
+	return offset >= p.synced && !(p.policy.Fsync && counted)
+}
+
+// truncate forgets what the log lost.
+func (j *Judge) truncate(p *Partition, end int64) {
+	if end >= p.logEnd {
+		return
+	}
+	n := len(p.batches)
+	for n > 0 && p.batches[n-1].BaseOffset >= end {
+		n--
+	}
+	if n > 0 && p.batches[n-1].EndOffset > end {
+		j.Report(RecoveryFidelity, "torn-batch", "%s: log ends at %d, within the batch %d to %d",
+			p.Name, end, p.batches[n-1].BaseOffset, p.batches[n-1].EndOffset)
+	}
+	p.batches = p.batches[:n]
+	p.slots = p.slots[:min(int64(len(p.slots)), end)]
+	j.recallProducers(p)
+	p.logEnd = end
+	p.committed = min(p.committed, end)
+	p.truncatedAt = j.tick()
+	p.latest, p.earliest = nil, nil
+}

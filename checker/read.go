@@ -1,0 +1,122 @@
+package checker
+
+// Read is one record that a consumer was given.
+type Read struct {
+	Offset int64
+	Hash   uint64 // RecordHash
+}
+
+// Fetched is one partition's part of a Fetch response, as a read_uncommitted
+// consumer takes it in. Records below FetchOffset, which it must skip, are left out.
+type Fetched struct {
+	Records       []Read
+	Partition     PartitionID
+	FetchOffset   int64
+	HighWatermark int64
+	LogStart      int64
+	Called        int64 // Judge.Now when the request was sent
+	Consumer      int
+}
+
+// Positioned says that a consumer chose its next offset itself.
+func (j *Judge) Positioned(consumer int, id PartitionID, offset int64) {
+	if p := j.partitions[id]; p != nil {
+		p.cursors[consumer] = offset
+	}
+}
+
+// Fetched judges what a consumer was given.
+func (j *Judge) Fetched(f *Fetched) {
+	p := j.partitions[f.Partition]
+	if p == nil {
+		j.Report(ReadPrefix, "unknown-partition", "consumer %d was answered for a partition "+
+			"that never was", f.Consumer)
+		return
+	}
+	if p.deleted {
+		return
+	}
+	j.checkMarks(p, f)
+	stale := f.Called <= p.truncatedAt // of the log before an excused loss
+	if next, known := p.cursors[f.Consumer]; known && next != f.FetchOffset && !stale {
+		j.Report(ConsumerContiguity, "strayed", "%s: consumer %d at %d fetched %d",
+			p.Name, f.Consumer, next, f.FetchOffset)
+	}
+	next := f.FetchOffset
+	for _, r := range f.Records {
+		if r.Offset < next {
+			j.Report(ConsumerContiguity, "repeated", "%s: consumer %d due %d was given %d",
+				p.Name, f.Consumer, next, r.Offset)
+			return
+		}
+		if r.Offset >= f.HighWatermark {
+			j.Report(ReadPrefix, "uncommitted", "%s: consumer %d was given %d, high watermark %d",
+				p.Name, f.Consumer, r.Offset, f.HighWatermark)
+			return
+		}
+		if !stale && (!j.checkSkipped(p, f.Consumer, next, r.Offset) || !j.checkContent(p, f, r)) {
+			return
+		}
+		next = r.Offset + 1
+	}
+	p.cursors[f.Consumer] = next
+}
+
+func (j *Judge) checkMarks(p *Partition, f *Fetched) {
+	switch {
+	case f.HighWatermark < 0: // unknown to the broker
+	case f.LogStart > f.HighWatermark:
+		j.Report(Range, "log-start-past-high-watermark", "%s: answered %d, high watermark %d",
+			p.Name, f.LogStart, f.HighWatermark)
+	case f.HighWatermark > p.committed && f.Called > p.truncatedAt:
+		j.Report(ReadPrefix, "high-watermark-from-nowhere", "%s: answered %d, committed is %d",
+			p.Name, f.HighWatermark, p.committed)
+	}
+}
+
+// checkSkipped judges that no record of [from, to) should have been delivered.
+func (j *Judge) checkSkipped(p *Partition, consumer int, from, to int64) bool {
+	for o := max(from, p.logStart); o < to; o++ {
+		if p.dataAt(o) == nil || p.superseded(o) {
+			continue
+		}
+		kind := "skipped"
+		if p.policy.Compacted {
+			kind = "last-value-missing"
+		}
+		j.Report(ConsumerContiguity, kind, "%s: consumer %d due %d was given %d, record %d is there",
+			p.Name, consumer, from, to, o)
+		return false
+	}
+	return true
+}
+
+// checkContent judges that a record is what it was whenever it was seen before.
+func (j *Judge) checkContent(p *Partition, f *Fetched, r Read) bool {
+	s := p.dataAt(r.Offset)
+	switch {
+	case s == nil:
+		j.Report(ReadPrefix, "phantom", "%s: consumer %d was given %d, where no record is",
+			p.Name, f.Consumer, r.Offset)
+		return false
+	case s.hash == 0:
+		s.hash = r.Hash
+	case s.hash != r.Hash:
+		j.Report(ReadPrefix, "changed", "%s: consumer %d was given another record at %d",
+			p.Name, f.Consumer, r.Offset)
+		return false
+	}
+	return true
+}
+
+// CaughtUp judges that a consumer which stands at position was given all there is
+// up to the high watermark of the partition: what lies between must be gone by rule.
+func (j *Judge) CaughtUp(consumer int, id PartitionID, position int64) bool {
+	p := j.partitions[id]
+	for o := max(position, p.logStart); o < p.highWatermark; o++ {
+		if p.dataAt(o) != nil && !p.superseded(o) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,137 @@
+package checker
+
+import (
+	"slices"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// forever is the return of an operation whose end nobody saw.
+const forever = 1 << 62
+
+// porcupineNanos bounds one check by porcupine. A check that is not over by then
+// is reported as such: it is never a pass.
+const porcupineNanos = 20_000_000_000
+
+// topicState is what one topic name stands for.
+type topicState struct {
+	id     TopicID
+	exists bool
+	unsaid bool // it exists with an id that nobody was told yet
+}
+
+// CheckTopics judges all operations on topics: for each name they must be
+// linearizable as creation, deletion and reading of one register.
+func (j *Judge) CheckTopics() {
+	names := []string{}
+	byName := map[string][]porcupine.Operation{}
+	for i := range j.ops {
+		op := &j.ops[i]
+		if op.Kind != OpCreate && op.Kind != OpDelete && op.Kind != OpDescribe {
+			continue
+		}
+		if op.Outcome == Unknown && op.Kind == OpDescribe {
+			continue
+		}
+		if byName[op.Topic] == nil {
+			names = append(names, op.Topic)
+		}
+		byName[op.Topic] = append(byName[op.Topic], operation(op))
+	}
+	slices.Sort(names)
+	model := topicModel()
+	for _, name := range names {
+		j.linearize(TopicRegister, name, &model, byName[name])
+	}
+}
+
+func operation(op *Op) porcupine.Operation {
+	o := porcupine.Operation{ClientId: op.Client, Input: op, Call: op.Call, Return: op.Return}
+	if op.Outcome == Unknown || op.Return == 0 {
+		o.Return = forever
+	}
+	return o
+}
+
+// linearize asks porcupine about the beginning of a history.
+func (j *Judge) linearize(checker, key string, model *porcupine.Model, ops []porcupine.Operation) {
+	ops = j.beginning(ops)
+	switch porcupine.CheckOperationsTimeout(*model, ops, porcupineNanos) {
+	case porcupine.Ok:
+	case porcupine.Illegal:
+		j.Report(checker, "illegal", "%s: no order of its %d operations explains the answers",
+			key, len(ops))
+	default:
+		j.Report(checker, "undecided", "%s: its %d operations took too long to judge", key, len(ops))
+	}
+}
+
+// beginning cuts a history to the limit. What was called before the cut and
+// returned after it is kept as unknown, so that the cut history is legal if the
+// whole one is.
+func (j *Judge) beginning(ops []porcupine.Operation) []porcupine.Operation {
+	if len(ops) <= j.limits.Porcupine {
+		return ops
+	}
+	ops = ops[:j.limits.Porcupine:j.limits.Porcupine]
+	cut := ops[len(ops)-1].Call
+	kept := make([]porcupine.Operation, 0, len(ops))
+	for _, o := range ops {
+		if o.Return <= cut {
+			kept = append(kept, o)
+			continue
+		}
+		op := *o.Input.(*Op)
+		if op.Outcome == Refused || op.Kind == OpRead || op.Kind == OpLatest ||
+			op.Kind == OpDescribe {
+			continue // it changed nothing
+		}
+		op.Outcome, op.TopicID = Unknown, TopicID{}
+		o.Input, o.Return = &op, forever
+		kept = append(kept, o)
+	}
+	return kept
+}
+
+func topicModel() porcupine.Model {
+	m := porcupine.NondeterministicModel{
+		Init: func() []any { return []any{topicState{}} },
+		Step: func(state, input, _ any) []any { return stepTopic(state.(topicState), input.(*Op)) },
+	}
+	return m.ToModel()
+}
+
+// stepTopic returns the states that an operation may lead to: none if its answer
+// contradicts the state.
+func stepTopic(s topicState, op *Op) []any {
+	switch op.Kind {
+	case OpCreate:
+		created := topicState{id: op.TopicID, exists: true, unsaid: op.TopicID == TopicID{}}
+		switch {
+		case op.Outcome == Unknown && s.exists:
+			return []any{s}
+		case op.Outcome == Unknown:
+			return []any{s, created}
+		case s.exists == (op.Outcome == Refused):
+			if s.exists {
+				return []any{s}
+			}
+			return []any{created}
+		}
+	case OpDelete:
+		switch {
+		case op.Outcome == Unknown:
+			return []any{s, topicState{}}
+		case s.exists == (op.Outcome == Done):
+			return []any{topicState{}}
+		}
+	case OpDescribe:
+		switch {
+		case !s.exists && op.TopicID == TopicID{}:
+			return []any{s}
+		case s.exists && op.TopicID != (TopicID{}) && (s.unsaid || s.id == op.TopicID):
+			return []any{topicState{id: op.TopicID, exists: true}}
+		}
+	}
+	return nil
+}
