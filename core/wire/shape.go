@@ -1,0 +1,196 @@
+package wire
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/heiban/heiban/core/invariant"
+)
+
+// shapes are the layouts of the requests that kmsg reads, by key. They let a request
+// be checked to its last byte before kmsg makes room for what it claims to hold.
+//
+//	int8 ...      a field of fixed size; bool is int8, uuid is 16 bytes
+//	string        int16 length (flexible versions: compact), bytes
+//	[int32]       an array of such fields
+//	{int32 ...}   an array of structs; in flexible versions each ends in tagged fields
+//	(int32 ...)?  a struct that may be null: int8, negative for null, then the fields
+//	...?          may be null
+//	.../2+ /2-5   in these versions only
+//
+// No request here has tagged fields that kmsg would read; they are all skipped.
+var shapes = map[int16]string{
+	2:  "int32 int8/2+ {string {int32 int32/4+ int64}} int32/10+",          // ListOffsets
+	3:  "{uuid/10+ string/0-9 string?/10+}? bool/4+ bool/8-10 bool/8+",     // Metadata
+	18: "string/3+ string/3+",                                              // ApiVersions
+	19: "{string int32 int16 {int32 [int32]} {string string?}} int32 bool", // CreateTopics
+	20: "[string]/1-5 {string? uuid}/6+ int32",                             // DeleteTopics
+	21: "{string {int32 int64}} int32",                                     // DeleteRecords
+	22: "string? int32 int64/3+ int16/3+",                                  // InitProducerId
+	23: "int32/3+ {string {int32 int32 int32}}",                            // OffsetForLeaderEpoch
+	32: "{int8 string [string]?} bool bool/3+",                             // DescribeConfigs
+	33: "{int8 string {string string?}} bool",                              // AlterConfigs
+	35: "{string [int32]}?",                                                // DescribeLogDirs
+	37: "{string int32 {[int32]}?} int32 bool",                             // CreatePartitions
+	44: "{int8 string {string int8 string?}} bool",                         // IncrementalAlterConfigs
+	60: "bool int8/1+ bool/2+",                                             // DescribeCluster
+	61: "{string [int32]}",                                                 // DescribeProducers
+	74: "[int8]/1+",                                                        // ListConfigResources
+	75: "{string} int32 (string int32)?",                                   // DescribeTopicPartitions
+}
+
+type fieldKind uint8
+
+const (
+	fixedField  fieldKind = iota
+	stringField           // with its length
+	arrayField            // of elements without tagged fields
+	structField           // with its tagged fields
+)
+
+// field is one field of a shape.
+type field struct {
+	inner    []field // of a struct; of an array, its one element
+	size     int     // of a fixed field, in bytes
+	min      int16   // version
+	max      int16   // version
+	kind     fieldKind
+	nullable bool
+}
+
+// fits says whether body is a request of this API, from its first byte to its last.
+func (a *api) fits(version int16, body []byte) bool {
+	r := reader{b: body, flexible: version >= a.flexibleFrom}
+	skipStruct(&r, a.shape, version)
+	return r.end()
+}
+
+func skipStruct(r *reader, fields []field, version int16) {
+	for i := range fields {
+		if f := &fields[i]; version >= f.min && version <= f.max {
+			f.skip(r, version)
+		}
+	}
+	r.skipTags()
+}
+
+func (f *field) skip(r *reader, version int16) {
+	switch f.kind {
+	case fixedField:
+		r.span(f.size)
+	case stringField:
+		if n := r.stringLength(); n >= 0 || !f.nullable {
+			r.span(n)
+		}
+	case arrayField:
+		f.skipArray(r, version)
+	case structField:
+		if f.nullable && r.int8() < 0 {
+			return
+		}
+		skipStruct(r, f.inner, version)
+	}
+}
+
+func (f *field) skipArray(r *reader, version int16) {
+	n := r.wideLength()
+	if n < 0 && f.nullable {
+		return
+	}
+	if n < 0 || n > len(r.b) { // every element takes a byte or more
+		r.fail()
+		return
+	}
+	for element := &f.inner[0]; n > 0 && !r.bad; n-- {
+		element.skip(r, version)
+	}
+}
+
+// shapeParser reads the notation of shapes.
+type shapeParser struct{ rest string }
+
+func parseShape(s string) []field {
+	p := shapeParser{rest: s}
+	fields := p.fields("")
+	invariant.True(p.rest == "", "a shape is read to its end")
+	return fields
+}
+
+// fields reads fields up to the given bracket, which it takes.
+func (p *shapeParser) fields(end string) []field {
+	var fields []field
+	for p.rest = strings.TrimSpace(p.rest); p.rest != ""; p.rest = strings.TrimSpace(p.rest) {
+		if end != "" && p.take(end) {
+			return fields
+		}
+		fields = append(fields, p.field())
+	}
+	invariant.True(end == "", "the brackets of a shape match")
+	return fields
+}
+
+func (p *shapeParser) take(prefix string) bool {
+	rest, ok := strings.CutPrefix(p.rest, prefix)
+	p.rest = rest
+	return ok
+}
+
+func (p *shapeParser) field() field {
+	f := p.bare()
+	f.nullable = p.take("?")
+	f.min, f.max = 0, math.MaxInt16
+	if p.take("/") {
+		f.min = p.version()
+		switch {
+		case p.take("+"):
+		case p.take("-"):
+			f.max = p.version()
+		default:
+			f.max = f.min
+		}
+	}
+	return f
+}
+
+// bare reads a field without what may stand behind it.
+func (p *shapeParser) bare() field {
+	switch {
+	case p.take("["):
+		return field{kind: arrayField, inner: p.fields("]")}
+	case p.take("{"):
+		element := p.fields("}")
+		return field{kind: arrayField, inner: []field{{
+			kind:  structField,
+			inner: element,
+			max:   math.MaxInt16,
+		}}}
+	case p.take("("):
+		return field{kind: structField, inner: p.fields(")")}
+	case p.take("string"):
+		return field{kind: stringField}
+	case p.take("uuid"):
+		return field{kind: fixedField, size: 16}
+	case p.take("bool"), p.take("int8"):
+		return field{kind: fixedField, size: 1}
+	case p.take("int16"):
+		return field{kind: fixedField, size: 2}
+	case p.take("int32"):
+		return field{kind: fixedField, size: 4}
+	case p.take("int64"):
+		return field{kind: fixedField, size: 8}
+	}
+	invariant.Fail("a shape has no type %q", p.rest)
+	return field{}
+}
+
+func (p *shapeParser) version() int16 {
+	end := strings.IndexFunc(p.rest, func(c rune) bool { return c < '0' || c > '9' })
+	if end < 0 {
+		end = len(p.rest)
+	}
+	v, err := strconv.ParseInt(p.rest[:end], 10, 16)
+	invariant.True(err == nil, "a shape's version is a number")
+	p.rest = p.rest[end:]
+	return int16(v)
+}
