@@ -5,8 +5,6 @@
 package wire
 
 import (
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"github.com/heiban/heiban/core/batch"
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/log"
@@ -171,5 +169,3 @@ type AbortedTransaction struct {
 	ProducerID  int64
 	FirstOffset int64
 }
-
-var _ kmsg.Response // every other API is kmsg's

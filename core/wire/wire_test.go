@@ -306,6 +306,15 @@ func TestWalkersRefuseNullWhereTheSchemaHasNone(t *testing.T) {
 	requireReason(t, RequestMalformed, new(ProduceRequest).Parse(9, b))
 	b[7] = 1 // none
 	require.NoError(t, new(ProduceRequest).Parse(9, b))
+
+	// The only negative length there is is -1: of a string, and of an array.
+	b = []byte{0xff, 0xff, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}
+	require.NoError(t, new(ProduceRequest).Parse(3, b))
+	b[1] = 0xfe
+	requireReason(t, RequestMalformed, new(ProduceRequest).Parse(3, b))
+	h := Header{Key: 3, Version: 1}
+	require.NoError(t, second(Parse(&h, []byte{0xff, 0xff, 0xff, 0xff})))
+	requireReason(t, RequestMalformed, second(Parse(&h, []byte{0xff, 0xff, 0xff, 0xfe})))
 }
 
 func TestHostileTagCounts(t *testing.T) {
