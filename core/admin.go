@@ -1,0 +1,141 @@
+package core
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/heiban/heiban/core/controller"
+	"github.com/heiban/heiban/core/errcode"
+	"github.com/heiban/heiban/core/metadata"
+	"github.com/heiban/heiban/core/wire"
+)
+
+// Requests that change the metadata are decided by the controller and answered when
+// the decision is committed, applied, and the partitions it makes are online.
+
+// apiVersionsKey is served in whatever version it comes (KIP-511).
+const apiVersionsKey = 18
+
+// apiVersions (key 18, versions 0-4) tells what the broker serves.
+func (b *Broker) apiVersions(c *call) {
+	b.answer(c, wire.NewAPIVersionsResponse(c.header.Version, &wire.Features{Epoch: -1}))
+}
+
+// settle answers a request once its records are committed; without records at once.
+func (b *Broker) settle(c *call, records []metadata.Record, body wire.Response) {
+	if len(records) == 0 {
+		b.answer(c, body)
+		return
+	}
+	b.commit(commit{records: records, body: body, call: c.ref(), then: thenAnswer})
+}
+
+// createTopics (key 19, versions 2-7).
+func (b *Broker) createTopics(c *call, req *kmsg.CreateTopicsRequest) {
+	d := b.controller.CreateTopics(req, b.random.uuid, b.rotation())
+	b.settle(c, d.Records, d.Response)
+}
+
+// rotation is where the placement of replicas begins.
+func (b *Broker) rotation() uint32 { return uint32(b.random.uint64()) }
+
+// deleteTopics (key 20, versions 1-6).
+func (b *Broker) deleteTopics(c *call, req *kmsg.DeleteTopicsRequest) {
+	d := b.controller.DeleteTopics(req)
+	b.settle(c, d.Records, d.Response)
+}
+
+// createPartitions (key 37, versions 0-3).
+func (b *Broker) createPartitions(c *call, req *kmsg.CreatePartitionsRequest) {
+	d := b.controller.CreatePartitions(req, b.rotation())
+	b.settle(c, d.Records, d.Response)
+}
+
+// alterConfigs (key 33, versions 0-2) replaces a resource's whole configuration.
+func (b *Broker) alterConfigs(c *call, req *kmsg.AlterConfigsRequest) {
+	d := b.controller.AlterConfigs(req)
+	b.settle(c, d.Records, d.Response)
+}
+
+// incrementalAlterConfigs (key 44, versions 0-1, KIP-339).
+func (b *Broker) incrementalAlterConfigs(c *call, req *kmsg.IncrementalAlterConfigsRequest) {
+	d := b.controller.IncrementalAlterConfigs(req)
+	b.settle(c, d.Records, d.Response)
+}
+
+// metadata (key 3, versions 0-13) describes topics and brokers. Topics that do not
+// exist are made if client and broker allow it, and described when they are online.
+func (b *Broker) metadata(c *call, req *kmsg.MetadataRequest) {
+	c.request = req
+	if names := b.missing(req); len(names) > 0 {
+		d := b.controller.AutoCreate(names, b.random.uuid, b.rotation())
+		if len(d.Records) > 0 {
+			b.commit(commit{records: d.Records, call: c.ref(), then: thenAnswerMetadata})
+			return
+		}
+	}
+	b.answerMetadata(c)
+}
+
+// missing lists the topics that a Metadata request names, that do not exist, and that
+// may be made for it. Before version 4 a client could not forbid it.
+func (b *Broker) missing(req *kmsg.MetadataRequest) []string {
+	const mayForbidFrom = 4
+	if !b.image.Config().AutoCreateTopicsEnable ||
+		req.Version >= mayForbidFrom && !req.AllowAutoTopicCreation {
+		return nil
+	}
+	var names []string
+	for i := range req.Topics {
+		name := req.Topics[i].Topic
+		if name != nil && b.image.Topic(*name) == nil {
+			names = append(names, *name)
+		}
+	}
+	return names
+}
+
+func (b *Broker) answerMetadata(c *call) { b.answerFromImage(c, c.request) }
+
+func (b *Broker) answerFromImage(c *call, request wire.Request) {
+	b.answerLater(c, &imageQuery{image: b.image, request: request, view: controller.View{
+		Listener:   c.conn.listener,
+		ClusterID:  b.dirs[0].found.ClusterID,
+		Controller: b.options.NodeID,
+	}})
+}
+
+// describeTopicPartitions (key 75, version 0, KIP-966).
+func (b *Broker) describeTopicPartitions(c *call, req *kmsg.DescribeTopicPartitionsRequest) {
+	if req.Cursor != nil && req.Cursor.Partition < 0 {
+		b.refuse(c, errcode.InvalidRequest, "the cursor's partition is negative")
+		return
+	}
+	b.answerFromImage(c, req)
+}
+
+// imageQuery is a request whose answer follows from the metadata alone.
+type imageQuery struct {
+	image   *metadata.Image
+	request wire.Request
+	view    controller.View
+}
+
+// Answer builds the response.
+func (q *imageQuery) Answer(*QueryDevices) wire.Response {
+	switch req := q.request.(type) {
+	case *kmsg.MetadataRequest:
+		resp, _ := controller.Metadata(q.image, req, q.view)
+		return resp
+	case *kmsg.DescribeTopicPartitionsRequest:
+		resp, _ := controller.DescribeTopicPartitions(q.image, req, q.view) // checked before
+		return resp
+	case *kmsg.DescribeClusterRequest:
+		return controller.DescribeCluster(q.image, req, q.view)
+	case *kmsg.DescribeConfigsRequest:
+		return controller.DescribeConfigs(q.image, req)
+	case *kmsg.ListConfigResourcesRequest:
+		return controller.ListConfigResources(q.image, req)
+	default:
+		return nil
+	}
+}

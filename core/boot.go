@@ -1,0 +1,320 @@
+package core
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+
+	"github.com/heiban/heiban/clock"
+	"github.com/heiban/heiban/core/config"
+	"github.com/heiban/heiban/core/controller"
+	"github.com/heiban/heiban/core/log"
+	"github.com/heiban/heiban/core/metadata"
+	"github.com/heiban/heiban/core/wire"
+)
+
+// A node starts in this order, each step when the jobs of the one before are done:
+//
+//  1. open the log directories: lock out foreign ones, take away the clean marker
+//  2. recover the metadata log and read it into the image
+//  3. register with the controller; after an unclean stop every partition this node
+//     leads gets a new leader epoch, since its log may have lost its tail (KIP-320)
+//  4. move aside directories the image does not know, recover the logs it does
+//  5. report NodeReady
+
+// logDir is one log directory.
+type logDir struct {
+	path     string
+	found    *log.Dir
+	logs     map[string]*log.PartitionDir // what OpenDir found, by name
+	replicas int                          // partitions placed here
+	offline  bool
+	writing  bool // a checkpoint job is under way
+}
+
+// jobOwner says who waits for a job.
+type jobOwner struct {
+	part *partition
+	dir  *logDir
+	path string
+	to   string
+	kind jobKind
+}
+
+type jobKind uint8
+
+const (
+	jobOfLog jobKind = iota
+	jobOpenDir
+	jobRecover
+	jobReadMetadata
+	jobSetAside // a stray, while booting
+	jobRename   // a deleted partition
+	jobRemove
+	jobCheckpoint
+	jobCloseDir
+)
+
+// order hands a job of the broker's own to the driver.
+func (b *Broker) order(job log.Job, owner jobOwner) {
+	op := log.OpID(b.newID())
+	b.jobs[op] = owner
+	b.fx.Jobs = append(b.fx.Jobs, log.RunJob{Op: op, Job: job})
+}
+
+func (b *Broker) jobDone(ev *JobDone) {
+	owner, ok := b.jobs[ev.Op]
+	if !ok {
+		return
+	}
+	delete(b.jobs, ev.Op)
+	if ev.Err != nil {
+		b.jobFailed(owner, ev.Err)
+		return
+	}
+	switch owner.kind {
+	case jobOfLog:
+		b.logJobDone(owner.part, ev)
+	case jobOpenDir:
+		b.dirOpened(owner.dir, ev.Result.(*log.Dir))
+	case jobRecover:
+		b.recovered(owner.part, ev.Result.(*log.Recovered))
+	case jobReadMetadata:
+		b.metadataRead(ev.Result.([]metadata.Record))
+	case jobSetAside:
+		b.setAside()
+	case jobRename:
+		b.renamed(owner)
+	case jobRemove:
+	case jobCheckpoint:
+		b.checkpointWritten(owner.dir)
+	case jobCloseDir:
+		b.dirClosed()
+	}
+}
+
+func (b *Broker) logJobDone(p *partition, ev *JobDone) {
+	if p.log == nil || p.state == partitionOffline || p.state == partitionDeleted {
+		return
+	}
+	from := len(b.fx.Jobs)
+	p.log.JobDone(b.now, ev.Op, ev.Result, &b.fx.Orders)
+	b.logChanged(p, from)
+}
+
+func (b *Broker) started() {
+	for i := range b.dirs {
+		dir := &b.dirs[i]
+		b.order(&log.OpenDir{
+			Path: dir.path, NewClusterID: b.options.ClusterID, NodeID: b.options.NodeID,
+			NewDirectoryID: b.random.uuid(),
+		}, jobOwner{kind: jobOpenDir, dir: dir})
+	}
+	b.opening = len(b.dirs)
+}
+
+func (b *Broker) dirOpened(dir *logDir, found *log.Dir) {
+	dir.found, dir.logs = found, make(map[string]*log.PartitionDir, len(found.Partitions))
+	for i := range found.Partitions {
+		one := &found.Partitions[i]
+		dir.logs[log.DirName(one.Topic, one.Partition)] = one
+	}
+	b.opening--
+	if b.opening > 0 {
+		return
+	}
+	for i := range b.dirs[1:] {
+		if own, other := b.dirs[0].found, b.dirs[i+1].found; own.ClusterID != other.ClusterID {
+			b.fatal(fmt.Errorf("log directories belong to different clusters: %s to %s, %s to %s",
+				b.dirs[0].path, own.ClusterID, b.dirs[i+1].path, other.ClusterID))
+			return
+		}
+	}
+	m := &b.metalog.partition
+	m.topic = &topic{name: metadataTopic, id: metadataTopicID}
+	m.dir = &b.dirs[0]
+	b.recover(m, metadataLogConfig())
+}
+
+// recover orders p's directory to be made or opened.
+func (b *Broker) recover(p *partition, cfg *log.Config) {
+	p.id, p.state, p.armed = log.ID(b.newID()), partitionOpening, clock.Never
+	b.logs[p.id] = p
+	job := &log.Recover{
+		Dir: p.path(), Now: b.now, TopicID: p.topic.id, Config: cfg, Settings: &b.settings,
+		Clean: p.dir.found.Clean, Create: true,
+	}
+	name := log.DirName(p.topic.name, p.index)
+	if found := p.dir.logs[name]; found != nil && found.TopicID == p.topic.id {
+		job.RecoveryPoint, job.LogStartOffset = found.RecoveryPoint, found.LogStart
+		job.HighWatermark = found.HighWatermark
+		delete(p.dir.logs, name) // a later topic of the same name starts anew
+	}
+	b.order(job, jobOwner{kind: jobRecover, part: p})
+}
+
+// path is the partition's directory, the same whenever its topic's name is.
+func (p *partition) path() string {
+	return p.dir.path + "/" + log.DirName(p.topic.name, p.index)
+}
+
+// recovered brings a log online.
+func (b *Broker) recovered(p *partition, r *log.Recovered) {
+	if p == &b.metalog.partition {
+		b.metalogRecovered(r)
+		return
+	}
+	if p.state == partitionDeleted {
+		b.rename(p)
+		return
+	}
+	if p.state != partitionOpening {
+		return
+	}
+	t := b.image.TopicByID(p.topic.id)
+	from := len(b.fx.Jobs)
+	p.log = log.Open(p.id, p.path(), t.Config, &b.settings, b.newID, r, b.now)
+	p.state = partitionOnline
+	p.log.AssignEpoch(p.leaderEpoch, &b.fx.Orders)
+	p.log.Tick(b.now, &b.fx.Orders)
+	p.highWatermark, p.logStart = p.log.HighWatermark(), p.log.LogStartOffset()
+	b.report(Report{
+		Kind: PartitionOnline, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
+		Offset: p.log.LogStartOffset(), EndOffset: p.log.LogEndOffset(), Epoch: p.leaderEpoch,
+		Text: r.Text,
+	})
+	b.logChanged(p, from)
+	if o := p.opening; o != nil {
+		p.opening = nil
+		b.opened(o)
+	}
+	if b.phase == booting {
+		b.opening--
+		b.readyMaybe()
+	}
+}
+
+func (b *Broker) metalogRecovered(r *log.Recovered) {
+	m := &b.metalog.partition
+	from := len(b.fx.Jobs)
+	m.log = log.Open(m.id, m.path(), metadataLogConfig(), &b.settings, b.newID, r, b.now)
+	m.leaderEpoch = m.log.LatestEpoch() + 1
+	m.state = partitionOnline
+	m.log.AssignEpoch(m.leaderEpoch, &b.fx.Orders)
+	m.log.Tick(b.now, &b.fx.Orders)
+	b.logChanged(m, from)
+	start := m.log.LogStartOffset()
+	slice, _ := m.log.SliceFrom(start, m.log.WrittenEndOffset())
+	b.order(&readMetadata{slice: slice, from: start}, jobOwner{kind: jobReadMetadata, part: m})
+}
+
+// metadataRead makes the image of what the metadata log holds and registers the node.
+func (b *Broker) metadataRead(records []metadata.Record) {
+	m := &b.metalog.partition
+	b.image, _ = metadata.New(b.base).Apply(records)
+	b.image = b.image.At(m.log.LogEndOffset() - 1)
+	b.fx.Image = b.image
+	b.controller = controller.New(b.image)
+	registered := b.controller.Register(&controller.Registration{
+		ID: b.options.NodeID, Incarnation: b.random.uuid(), Rack: b.base.BrokerRack,
+		Endpoints: []config.Endpoint{{Name: listener, Host: b.options.Host, Port: b.options.Port}},
+		LogDirs:   b.directoryIDs(), Clean: b.clean(),
+	})
+	b.commit(commit{records: registered, then: thenOpenPartitions})
+}
+
+// listener is the name of the one listener clients connect to.
+const listener = "PLAINTEXT"
+
+func (b *Broker) directoryIDs() []wire.TopicID {
+	var ids []wire.TopicID
+	for i := range b.dirs {
+		ids = append(ids, b.dirs[i].found.DirectoryID)
+	}
+	return ids
+}
+
+// clean reports whether the node's last stop was clean in all its directories.
+func (b *Broker) clean() bool {
+	for i := range b.dirs {
+		if !b.dirs[i].found.Clean {
+			return false
+		}
+	}
+	return true
+}
+
+// openAll makes the topics of the image, moves aside what it does not know, and then
+// recovers all logs.
+func (b *Broker) openAll() {
+	b.opening = 1
+	known := map[string]*partition{}
+	for t := range b.image.Topics() {
+		added := b.addTopic(t)
+		for i := range t.Partitions {
+			p := b.addPartition(added, t, int32(i))
+			known[log.DirName(t.Name, int32(i))] = p
+		}
+	}
+	for i := range b.dirs {
+		dir := &b.dirs[i]
+		for _, found := range dir.found.Partitions {
+			if found.Topic == metadataTopic {
+				continue
+			}
+			p := known[log.DirName(found.Topic, found.Partition)]
+			if p != nil && p.topic.id == found.TopicID && p.dir == nil {
+				p.dir = dir
+				dir.replicas++
+				continue
+			}
+			b.opening++
+			id := b.random.uuid()
+			to := found.Path + "." + hex.EncodeToString(id[:]) + "-stray"
+			b.order(&log.Remove{Dir: found.Path, To: to}, jobOwner{kind: jobSetAside, dir: dir})
+		}
+	}
+	b.setAside()
+}
+
+// setAside counts the strays that are out of the way, and opens the logs when all are.
+func (b *Broker) setAside() {
+	b.opening--
+	if b.opening > 0 {
+		return
+	}
+	b.opening = 1
+	for t := range b.image.Topics() {
+		for _, p := range b.topicIDs[t.ID].partitions {
+			b.opening++
+			b.place(p)
+			b.recover(p, t.Config)
+		}
+	}
+	b.opening--
+	b.readyMaybe()
+}
+
+// place chooses a log directory for a partition that has none: the one with the fewest.
+func (b *Broker) place(p *partition) {
+	if p.dir != nil {
+		return
+	}
+	for i := range b.dirs {
+		dir := &b.dirs[i]
+		if !dir.offline && (p.dir == nil || dir.replicas < p.dir.replicas) {
+			p.dir = dir
+		}
+	}
+	p.dir.replicas++
+}
+
+// readyMaybe ends booting when all logs are open.
+func (b *Broker) readyMaybe() {
+	if b.phase != booting || b.opening > 0 {
+		return
+	}
+	b.phase = running
+	b.armCheckpoints()
+	b.report(Report{Kind: NodeReady, Text: strconv.Itoa(len(b.logs)-1) + " partitions"})
+}

@@ -1,0 +1,75 @@
+package core
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/heiban/heiban/core/errcode"
+	"github.com/heiban/heiban/core/wire"
+)
+
+// dispatch hands a request to its API. A request that this broker does not serve
+// closes the connection, as does any request while the node stops.
+func (b *Broker) dispatch(c *call, request wire.Request) {
+	if b.phase != running {
+		b.refuse(c, errcode.BrokerNotAvailable, "the node is not running")
+		return
+	}
+	if !wire.Supported(c.header.Key, c.header.Version) && c.header.Key != apiVersionsKey {
+		b.refuse(c, errcode.UnsupportedVersion, "unsupported api version")
+		return
+	}
+	switch req := request.(type) {
+	case *wire.ProduceRequest:
+		b.produce(c, req)
+	case *wire.FetchRequest:
+		b.fetch(c, req)
+	case *kmsg.ListOffsetsRequest:
+		b.listOffsets(c, req)
+	case *kmsg.MetadataRequest:
+		b.metadata(c, req)
+	case *kmsg.ApiVersionsRequest:
+		b.apiVersions(c)
+	case *kmsg.InitProducerIDRequest:
+		b.initProducerID(c, req)
+	case *kmsg.OffsetForLeaderEpochRequest:
+		b.offsetForLeaderEpoch(c, req)
+	case *kmsg.DeleteRecordsRequest:
+		b.deleteRecords(c, req)
+	case *kmsg.DescribeProducersRequest:
+		b.describeProducers(c, req)
+	case *kmsg.DescribeLogDirsRequest:
+		b.describeLogDirs(c, req)
+	default:
+		b.dispatchAdmin(c, request)
+	}
+}
+
+// dispatchAdmin serves the requests that read or change the metadata.
+func (b *Broker) dispatchAdmin(c *call, request wire.Request) {
+	switch req := request.(type) {
+	case *kmsg.CreateTopicsRequest:
+		b.createTopics(c, req)
+	case *kmsg.DeleteTopicsRequest:
+		b.deleteTopics(c, req)
+	case *kmsg.CreatePartitionsRequest:
+		b.createPartitions(c, req)
+	case *kmsg.AlterConfigsRequest:
+		b.alterConfigs(c, req)
+	case *kmsg.IncrementalAlterConfigsRequest:
+		b.incrementalAlterConfigs(c, req)
+	case *kmsg.DescribeTopicPartitionsRequest:
+		b.describeTopicPartitions(c, req)
+	case *kmsg.DescribeConfigsRequest, *kmsg.DescribeClusterRequest,
+		*kmsg.ListConfigResourcesRequest:
+		b.answerFromImage(c, request)
+	default:
+		b.refuse(c, errcode.UnsupportedVersion, "unsupported api")
+	}
+}
+
+// refuse ends a call by closing its connection: there is no safe answer.
+func (b *Broker) refuse(c *call, code errcode.Code, why string) {
+	b.report(Report{Kind: RequestRefused, Err: code, Text: why})
+	b.closeConn(c.conn)
+	b.answer(c, nil)
+}

@@ -1,0 +1,223 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/heiban/heiban/core/batch"
+	"github.com/heiban/heiban/core/errcode"
+	"github.com/heiban/heiban/core/invariant"
+	"github.com/heiban/heiban/core/log"
+	"github.com/heiban/heiban/core/metadata"
+	"github.com/heiban/heiban/core/wire"
+)
+
+// metalog is the metadata log of a quorum of one: what is synced here is committed.
+// The controller decides, the records are appended as one batch, and when the batch is
+// committed the records are applied to the image and the request is answered.
+type metalog struct {
+	partition partition
+	commits   []commit // in log order
+	builder   batch.Builder
+}
+
+// commit is one decision on its way into the log.
+type commit struct {
+	records   []metadata.Record
+	body      wire.Response // the answer
+	call      callRef
+	endOffset int64
+	then      thenKind
+}
+
+// thenKind says what follows when a commit is applied and the partitions it makes are
+// online.
+type thenKind uint8
+
+const (
+	thenAnswer         thenKind = iota // body to call
+	thenAnswerMetadata                 // a fresh Metadata answer to call
+	thenGrantProducers                 // serve who waits for a producer id
+	thenOpenPartitions                 // go on booting
+)
+
+// metadataTopicID is the id Kafka gives __cluster_metadata.
+var metadataTopicID = wire.TopicID{15: 1}
+
+const metadataTopic = "__cluster_metadata"
+
+// metadataLogConfig never drops or rewrites anything.
+func metadataLogConfig() *log.Config {
+	const unlimited = 1<<63 - 1
+	return &log.Config{
+		SegmentBytes: 1 << 30, SegmentMillis: unlimited, SegmentIndexBytes: 10 << 20,
+		IndexIntervalBytes: 4096, RetentionBytes: -1, RetentionMillis: -1,
+		FileDeleteDelayMillis: 60_000, FlushMessages: unlimited, FlushMillis: unlimited,
+		TimestampBeforeMaxMillis: unlimited, TimestampAfterMaxMillis: unlimited,
+		MaxMessageBytes: 1 << 30, MinInsyncReplicas: 1, KeepCompression: true,
+		Durability: log.Fsync,
+	}
+}
+
+// commit appends records to the metadata log.
+func (b *Broker) commit(c commit) {
+	invariant.True(len(c.records) > 0, "a commit has records")
+	m := &b.metalog
+	m.builder.Reset(&batch.Options{
+		ProducerID: batch.NoProducerID, ProducerEpoch: -1, BaseSequence: -1,
+		PartitionLeaderEpoch: m.partition.leaderEpoch,
+	})
+	for _, r := range c.records {
+		m.builder.Append(int64(b.now.Wall), nil, metadata.AppendRecord(nil, r), nil)
+	}
+	data, err := m.builder.Finish(nil, nil)
+	invariant.True(err == nil, "an uncompressed batch can be built")
+	var h batch.Header
+	invariant.True(batch.Parse(data, &h) == nil, "a built batch can be parsed")
+	from := len(b.fx.Jobs)
+	a := m.partition.log.Append(b.now, m.partition.leaderEpoch, &h, data, &b.fx.Orders)
+	if a.Err != errcode.None {
+		b.fatal(fmt.Errorf("append to the metadata log: %s", a.Err))
+		return
+	}
+	c.endOffset = a.EndOffset
+	b.controller.Replay(c.records)
+	m.commits = append(m.commits, c)
+	b.logChanged(&m.partition, from)
+}
+
+// metalogChanged applies what is committed by now.
+func (b *Broker) metalogChanged() {
+	m := &b.metalog
+	if m.partition.state == partitionClosing {
+		b.closedMaybe(&m.partition)
+		return
+	}
+	if held := m.partition.log.HeldEndOffset(); held > m.partition.log.HighWatermark() {
+		m.partition.log.SetHighWatermark(held)
+	}
+	n := 0
+	for n < len(m.commits) && m.commits[n].endOffset <= m.partition.log.HighWatermark() {
+		b.apply(m.commits[n])
+		n++
+	}
+	rest := copy(m.commits, m.commits[n:])
+	clear(m.commits[rest:])
+	m.commits = m.commits[:rest]
+}
+
+// opening is a commit whose partitions are being made.
+type opening struct {
+	commit commit
+	left   int
+}
+
+// apply folds a committed decision into the image and starts what it asks for.
+func (b *Broker) apply(c commit) {
+	image, delta := b.image.Apply(c.records)
+	b.image = image.At(c.endOffset - 1)
+	b.fx.Image = b.image
+	if c.then == thenOpenPartitions {
+		b.openAll()
+		return
+	}
+	o := &opening{commit: c, left: 1}
+	b.follow(delta, o)
+	b.opened(o)
+}
+
+// opened counts one of an opening's partitions as done, and answers when all are.
+func (b *Broker) opened(o *opening) {
+	o.left--
+	if o.left > 0 {
+		return
+	}
+	switch o.commit.then {
+	case thenGrantProducers:
+		b.grantProducerIDs(o.commit.body.(*kmsg.AllocateProducerIDsResponse))
+		return
+	case thenAnswer, thenAnswerMetadata, thenOpenPartitions:
+	}
+	c := o.commit.call.get()
+	if c == nil {
+		return
+	}
+	if o.commit.then == thenAnswerMetadata {
+		b.answerMetadata(c)
+		return
+	}
+	b.answer(c, o.commit.body)
+}
+
+// follow makes the node's topics and partitions what the image says.
+func (b *Broker) follow(delta *metadata.Delta, o *opening) {
+	for _, t := range delta.Deleted {
+		b.dropTopic(t.ID)
+	}
+	for _, changed := range delta.Configured {
+		b.configure(changed)
+	}
+	for _, t := range delta.Created {
+		b.addTopic(t)
+		b.report(Report{Kind: TopicCreated, Topic: t.Name, TopicID: t.ID})
+	}
+	for i, change := range delta.Partitions {
+		if i == 0 || delta.Partitions[i-1].Topic != change.Topic {
+			b.growTopic(change.Topic, o)
+		}
+	}
+}
+
+// readMetadata is the job that reads the whole metadata log.
+type readMetadata struct {
+	slice log.Slice
+	from  int64
+}
+
+// Run returns the records as []metadata.Record, oldest first.
+func (j *readMetadata) Run(d *log.Devices) (log.Result, error) {
+	var records []metadata.Record
+	data, err := log.ReadAll(d, &j.slice)
+	if err != nil {
+		return nil, fmt.Errorf("read the metadata log: %w", err)
+	}
+	for len(data) > 0 {
+		var h batch.Header
+		if err := batch.Parse(data, &h); err != nil {
+			return nil, fmt.Errorf("metadata log at offset %d: %w", j.from, err)
+		}
+		one := data[:h.Size]
+		data, j.from = data[h.Size:], h.NextOffset()
+		if h.IsControl() {
+			continue
+		}
+		var err error
+		if records, err = appendRecords(records, one, &h, d.Codec); err != nil {
+			return nil, fmt.Errorf("metadata log at offset %d: %w", h.BaseOffset, err)
+		}
+	}
+	return records, nil
+}
+
+func appendRecords(
+	records []metadata.Record, data []byte, h *batch.Header, codec batch.Codec,
+) ([]metadata.Record, error) {
+	reader := batch.Reader{Codec: codec}
+	all, err := reader.Records(data, h)
+	if err != nil {
+		return nil, err
+	}
+	var r batch.Record
+	for all.Next(&r) {
+		record, err := metadata.DecodeRecord(r.Value)
+		if err != nil && !errors.Is(err, metadata.ErrUnsupported) {
+			return nil, err
+		}
+		if err == nil {
+			records = append(records, record)
+		}
+	}
+	return records, all.Err()
+}
