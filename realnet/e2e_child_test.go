@@ -1,0 +1,5 @@
+package realnet
+
+const childEnv = "HEIBAN_REALNET_CHILD"
+
+func runChild() {}
