@@ -354,7 +354,11 @@ func FuzzParse(f *testing.F) {
 		batch.Seal(again, &sealed)
 		require.Equal(t, data[:h.Size], again, "Seal writes what Parse reads")
 		require.Equal(t, h, sealed)
-		_, _, err := batch.ParseMarker(data, &h)
-		_ = err
+		m, ok, err := batch.ParseMarker(data, &h)
+		if ok {
+			require.NoError(t, err)
+			require.True(t, h.IsControl())
+			require.Equal(t, h.ProducerID, m.ProducerID)
+		}
 	})
 }

@@ -14,7 +14,12 @@ const cutOff = 1 << 40
 // beyond the end of b if it is cut off or too long.
 func varint(b []byte, p int) (int32, int) {
 	if uint(p) < uint(len(b)) && b[p] < 0x80 {
-		return int32(b[p]>>1) ^ -int32(b[p]&1), p + 1
+		u := uint32(b[p])
+		return int32(u>>1) ^ -int32(u&1), p + 1
+	}
+	if uint(p+1) < uint(len(b)) && b[p+1] < 0x80 {
+		u := uint32(b[p]&0x7f) | uint32(b[p+1])<<7
+		return int32(u>>1) ^ -int32(u&1), p + 2
 	}
 	return varintLong(b, p)
 }
@@ -38,7 +43,12 @@ func varintLong(b []byte, p int) (int32, int) {
 // varlong is varint for 64 bits.
 func varlong(b []byte, p int) (int64, int) {
 	if uint(p) < uint(len(b)) && b[p] < 0x80 {
-		return int64(b[p]>>1) ^ -int64(b[p]&1), p + 1
+		u := uint64(b[p])
+		return int64(u>>1) ^ -int64(u&1), p + 1
+	}
+	if uint(p+1) < uint(len(b)) && b[p+1] < 0x80 {
+		u := uint64(b[p]&0x7f) | uint64(b[p+1])<<7
+		return int64(u>>1) ^ -int64(u&1), p + 2
 	}
 	return varlongLong(b, p)
 }

@@ -1,8 +1,6 @@
 package compress
 
 import (
-	"errors"
-
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/heiban/heiban/core/batch"
@@ -38,8 +36,9 @@ func (c *Codec) zstd(dst []byte, level int, src []byte) ([]byte, error) {
 	return w.EncodeAll(src, dst), nil
 }
 
-// unzstd decodes into the room that dst has, so that the decoder keeps no window,
-// and gives it more room as long as that is what is missing.
+// unzstd decodes into the room that dst has, so that the decoder keeps no window.
+// For want of room it fails in more than one way, therefore any failure is tried
+// again with more, up to what the frames can hold.
 func (c *Codec) unzstd(dst, src []byte, bytesMax int) ([]byte, error) {
 	r, ok := c.zstdReaders.Get().(*zstd.Decoder)
 	if !ok {
@@ -52,28 +51,76 @@ func (c *Codec) unzstd(dst, src []byte, bytesMax int) ([]byte, error) {
 	}
 	defer c.zstdReaders.Put(r)
 	start := len(dst)
-	for room := zstdRoom(src, bytesMax); ; {
+	bound := zstdBound(src)
+	limit := min(bound, bytesMax)
+	for room := min(8*len(src)+512, limit); ; room = min(8*room, limit) {
 		dst = grow(dst, room)
-		out, err := r.DecodeAll(src, dst[:start:start+max(room, min(cap(dst)-start, bytesMax))])
+		room = min(cap(dst)-start, limit)
+		out, err := r.DecodeAll(src, dst[start:start:start+room])
 		switch {
-		case err == nil:
-			return out, nil
-		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
-			return dst[:start], err
-		case room >= bytesMax:
-			return dst[:start], batch.ErrExpansion
+		case err == nil && len(out) <= bytesMax:
+			return append(dst, out...), nil // in place, if out is where dst ends
+		case room < limit:
+		case limit < bound || err == nil:
+			return dst, batch.ErrExpansion
+		default:
+			return dst, err
 		}
-		room = min(8*room, bytesMax)
 	}
 }
 
-// zstdRoom guesses how much src expands to. What a frame claims is believed up to
-// a ratio that data seldom exceeds.
-func zstdRoom(src []byte, bytesMax int) int {
-	guess := 8*len(src) + 512
-	var h zstd.Header
-	if err := h.Decode(src); err == nil && h.HasFCS {
-		guess = int(min(h.FrameContentSize, uint64(8*guess)))
+// zstdBound returns the most that the frames in src can expand to, from the
+// headers of frames and blocks (RFC 8878), as far as src is well formed.
+func zstdBound(src []byte) int {
+	bound := 0
+	for len(src) > 0 {
+		var h zstd.Header
+		if err := h.Decode(src); err != nil {
+			break
+		}
+		if h.Skippable {
+			src = src[min(h.HeaderSize+int(h.SkippableSize), len(src)):]
+			continue
+		}
+		size, n := zstdBlocks(src[h.HeaderSize:])
+		if h.HasFCS {
+			size = int(min(uint64(size), h.FrameContentSize))
+		}
+		bound += size
+		src = src[h.HeaderSize+n:]
+		if h.HasCheckSum {
+			src = src[min(4, len(src)):]
+		}
 	}
-	return max(1, min(guess, bytesMax))
+	return bound
+}
+
+// zstdBlocks returns the most that the blocks at the start of src can expand to,
+// and their length.
+//
+//	block header, 3 bytes, little-endian: bit 0 last, bits 1-2 type, the rest size
+func zstdBlocks(src []byte) (bound, n int) {
+	const (
+		raw           = 0 // size bytes as they are
+		repeated      = 1 // one byte, size times
+		blockBytesMax = 128 << 10
+	)
+	for len(src)-n >= 3 {
+		header := int(src[n]) | int(src[n+1])<<8 | int(src[n+2])<<16
+		size := header >> 3
+		length := size
+		switch header >> 1 & 3 {
+		case raw:
+		case repeated:
+			length = 1
+		default:
+			size = blockBytesMax
+		}
+		bound += min(size, blockBytesMax)
+		n = min(n+3+length, len(src))
+		if header&1 != 0 {
+			break
+		}
+	}
+	return bound, n
 }
