@@ -7,7 +7,7 @@ SEEDS    ?= 1:1000
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build run test test-race lint fmt sim mutants fuzz bench clean
+.PHONY: help build run test test-race lint fmt sim mutants fuzz bench crash clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ fuzz: ## fuzz every decoder for FUZZTIME each
 
 bench: build ## measure a real broker: throughput, latency, CPU, allocations
 	$(GO) run ./benchmarks/run -broker ./bin/heiban
+
+crash: build ## kill -9 under load: every acknowledged line once and in order
+	$(GO) run ./benchmarks/crash -broker ./bin/heiban
 
 clean: ## remove what was built
 	rm -rf bin .bin

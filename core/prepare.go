@@ -34,6 +34,8 @@ func Prepare(img *metadata.Image, codec batch.Codec, now clock.Wall, req *wire.P
 		}
 		rules := rulesOf(t.Config)
 		rules.AllowZstd = req.Version >= zstdFrom
+		// No request could carry more if it were not compressed.
+		rules.DecompressedBytesMax = int(img.Config().SocketRequestMaxBytes)
 		checked := batch.Check(part.Records, &rules, now, codec)
 		part.Batch, part.Records = checked.Header, checked.Data
 		part.Err, part.ErrorMessage = checked.Err, checked.Message

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
+	_ "net/http/pprof" // its handlers are served with --pprof only
 	"os"
 	"os/signal"
 	"slices"
@@ -24,6 +27,7 @@ type brokerFlags struct {
 	data       string
 	listen     string
 	metrics    string
+	pprof      string
 	logLevel   string
 	overrides  []string
 	nodeID     int32
@@ -55,6 +59,7 @@ func brokerCommand() *cobra.Command {
 	cmd.Flags().Int32Var(&f.nodeID, "node-id", -1, "the node's id (node.id; default 1)")
 	cmd.Flags().StringArrayVarP(&f.overrides, "override", "o", nil, "key=value; may be repeated")
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "HOST:PORT to serve Prometheus metrics on")
+	cmd.Flags().StringVar(&f.pprof, "pprof", "", "HOST:PORT to serve Go profiles on, under /debug/pprof")
 	cmd.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -134,6 +139,14 @@ func (f *brokerFlags) serve(ctx context.Context, props map[string]string, out io
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	ctx, cancel := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
+	if f.pprof != "" {
+		profiles, err := net.Listen("tcp", f.pprof)
+		if err != nil {
+			return fmt.Errorf("--pprof: %w", err)
+		}
+		defer profiles.Close()
+		go func() { _ = http.Serve(profiles, nil) }() // ends when the listener is closed
+	}
 	start := time.Now()
 	server, err := realnet.Start(realnet.Config{
 		Properties: props, MetricsAddress: f.metrics, Logger: logger,
