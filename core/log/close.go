@@ -1,0 +1,97 @@
+package log
+
+import (
+	"fmt"
+
+	"github.com/heiban/heiban/clock"
+	"github.com/heiban/heiban/core/invariant"
+)
+
+// Close orders all that a clean shutdown needs: the last sync, the indexes of the
+// active segment, a producer snapshot and the leader epochs. Closed reports when it
+// is done. Nothing is appended any more; what is in flight is waited for.
+func (l *Log) Close(_ clock.Time, o *Orders) {
+	invariant.True(!l.closing, "a log is closed once")
+	l.closing = true
+	l.maybeClose(o)
+}
+
+// Closed reports that everything Close ordered is done, and the log needs no
+// recovery.
+func (l *Log) Closed() bool { return l.done }
+
+// closeLog is the job that makes all of a log durable. Nothing else touches the
+// log's files any more.
+type closeLog struct {
+	dir      string
+	base     int64
+	end      int64
+	unsynced []string
+	offsets  []offsetEntry
+	times    []timeEntry
+	aborted  []abortedTxn
+	snapshot []byte
+	epochs   []epochEntry
+}
+
+func (j *closeLog) Run(d *Devices) (Result, error) {
+	for _, path := range j.unsynced {
+		if err := syncFile(d.Files, path); err != nil {
+			return nil, err
+		}
+	}
+	if err := writeIndexes(d.Files, j.dir, j.base, j.offsets, j.times, j.aborted); err != nil {
+		return nil, err
+	}
+	path := segmentPath(j.dir, j.end, snapshotSuffix)
+	if err := writeFile(d.Files, path, j.snapshot); err != nil {
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	err := replaceFile(d.Files, j.dir, leaderEpochFile, appendEpochs(nil, j.epochs))
+	if err != nil {
+		return nil, err
+	}
+	return nil, d.Files.SyncDir(j.dir)
+}
+
+// maybeClose orders the last job once nothing else is in flight, and reports
+// whether it did.
+func (l *Log) maybeClose(o *Orders) bool {
+	idle := l.syncing == nil && len(l.jobs) == 0 && l.written.offset == l.active.end
+	if !l.closing || l.closeOrdered || !idle {
+		return false
+	}
+	l.closeOrdered = true
+	s := l.active
+	j := &closeLog{
+		dir: l.dir, base: s.base, end: s.end,
+		offsets: s.offsets, times: s.sealTimes(), aborted: s.aborted,
+		snapshot: l.producers.snapshot(), epochs: l.epochs.clone(),
+	}
+	for _, s := range l.pending {
+		j.unsynced = append(j.unsynced, s.files.log.Path)
+	}
+	l.runJob(j, logClosed, nil, o)
+	return true
+}
+
+func (l *Log) closeDone(o *Orders) {
+	l.durable, l.done = l.active.end, true
+	l.epochsDirtyFrom, l.epochsWritingFrom = maxOffset, maxOffset
+	for _, s := range l.pending {
+		s.synced = s.end
+	}
+	l.settle()
+	for _, s := range l.closed {
+		o.release(s.files)
+	}
+	o.release(l.active.files)
+	for _, d := range l.doomed {
+		o.Releases = append(o.Releases, d.refs...)
+	}
+}
+
+// release orders the handles of a segment's files closed.
+func (o *Orders) release(f *segmentFiles) {
+	o.Releases = append(o.Releases, f.log, f.index, f.timeIndex)
+}
