@@ -1,0 +1,70 @@
+package sim
+
+import "github.com/heiban/heiban/clock"
+
+// Fault is one thing that goes wrong, as data. A plan is a list of faults drawn
+// before the run; to leave one out changes nothing else.
+type Fault struct {
+	At    clock.Instant  `json:"at"`              // world time, in nanoseconds
+	For   clock.Duration `json:"for,omitempty"`   // until it ends, or until the node restarts
+	Kind  FaultKind      `json:"kind"`            // what goes wrong
+	Node  int32          `json:"node"`            // whom it befalls
+	Actor int32          `json:"actor,omitempty"` // of a link: the other end, or -1 for all actors
+	Param int64          `json:"param,omitempty"` // what the kind says
+}
+
+// FaultKind says what goes wrong.
+type FaultKind uint8
+
+// The kinds of fault.
+const (
+	Crash       FaultKind = iota + 1 // process crash; restart after For
+	PowerOff                         // power loss; restart after For
+	Restart                          // clean shutdown; restart after For
+	Pause                            // the node stands still for For
+	ClockJump                        // the wall clock jumps by Param milliseconds
+	ClockDrift                       // the monotonic clock runs Param ppm fast for For
+	LinkCut                          // no frame passes between the two ends
+	LinkCutTo                        // no frame reaches the node
+	LinkCutFrom                      // no frame leaves the node
+	LinkClog                         // as LinkCut, but no end gives up on it
+	ConnReset                        // every connection of the link breaks; Param is a BreakKind
+	ConnRefused                      // the node accepts no connection
+	SlowLink                         // frames take Param times as long
+	SlowDisk                         // I/O takes Param times as long
+	StuckDisk                        // no I/O completes
+	FullDisk                         // Param bytes are left
+	WriteError                       // a share of Param ppm of the writes fails
+	ReadError                        // a share of Param ppm of the reads fails
+	SyncError                        // a share of Param ppm of the syncs fails
+	BitRot                           // one bit of a file flips for good; see TailOnly
+	faultKindsEnd
+)
+
+// TailOnly is the Param of a BitRot that strikes only the end of a partition's last
+// segment.
+const TailOnly = 1
+
+var faultNames = [faultKindsEnd]string{
+	"none", "crash", "power-off", "restart", "pause", "clock-jump", "clock-drift",
+	"link-cut", "link-cut-to", "link-cut-from", "link-clog", "conn-reset", "conn-refused",
+	"slow-link", "slow-disk", "stuck-disk", "full-disk", "write-error", "read-error",
+	"sync-error", "bit-rot",
+}
+
+// String returns the kind's name, such as "power-off".
+func (k FaultKind) String() string {
+	if k < faultKindsEnd {
+		return faultNames[k]
+	}
+	return "unknown"
+}
+
+// FaultKinds lists every kind in order.
+func FaultKinds() []FaultKind {
+	kinds := make([]FaultKind, 0, faultKindsEnd-1)
+	for k := Crash; k < faultKindsEnd; k++ {
+		kinds = append(kinds, k)
+	}
+	return kinds
+}

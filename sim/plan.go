@@ -1,0 +1,130 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/heiban/heiban/clock"
+)
+
+// PlanOptions say how a plan of faults is drawn from a seed.
+type PlanOptions struct {
+	Kinds        []FaultKind // that may occur; nil: DefaultFaults
+	PerSecondMax int64       // faults of a node, at most; default 6
+	KeepAll      bool        // no kind is left out at random
+}
+
+// DefaultFaults are the kinds of faults that a broker must survive without losing
+// anything that it promised to keep.
+func DefaultFaults() []FaultKind {
+	return []FaultKind{
+		Crash, PowerOff, Restart, Pause, ClockJump, ClockDrift, LinkCut, LinkCutTo,
+		LinkCutFrom, LinkClog, ConnReset, ConnRefused, SlowLink, SlowDisk, StuckDisk,
+		FullDisk, WriteError, ReadError, SyncError,
+	}
+}
+
+// faultShape is how faults of one kind are drawn.
+type faultShape struct {
+	weight           int64
+	forLow, forHigh  clock.Duration
+	paramLow, parmHi int64
+}
+
+// faultShapes says how often a kind is chosen among those that may occur, for how
+// long it lasts, and what its parameter is.
+var faultShapes = [faultKindsEnd]faultShape{
+	Crash:       {8, clock.Millisecond, clock.Second, 0, 0},
+	PowerOff:    {8, clock.Millisecond, clock.Second, 0, 0},
+	Restart:     {4, clock.Millisecond, clock.Second, 0, 0},
+	Pause:       {3, clock.Millisecond, 2 * clock.Second, 0, 0},
+	ClockJump:   {2, 0, 0, 1, 100_000},
+	ClockDrift:  {2, 10 * clock.Millisecond, 2 * clock.Second, 1, 500_000},
+	LinkCut:     {3, clock.Millisecond, 2 * clock.Second, 0, 0},
+	LinkCutTo:   {2, clock.Millisecond, 2 * clock.Second, 0, 0},
+	LinkCutFrom: {2, clock.Millisecond, 2 * clock.Second, 0, 0},
+	LinkClog:    {2, clock.Millisecond, clock.Second, 0, 0},
+	ConnReset:   {6, 0, 0, 0, 3},
+	ConnRefused: {1, clock.Millisecond, clock.Second, 0, 0},
+	SlowLink:    {1, 10 * clock.Millisecond, clock.Second, 2, 50},
+	SlowDisk:    {2, 10 * clock.Millisecond, clock.Second, 2, 100},
+	StuckDisk:   {2, clock.Millisecond, clock.Second, 0, 0},
+	FullDisk:    {1, clock.Millisecond, clock.Second, 1, 100_000},
+	WriteError:  {1, clock.Millisecond, 100 * clock.Millisecond, 1_000, 1_000_000},
+	ReadError:   {1, clock.Millisecond, 100 * clock.Millisecond, 1_000, 1_000_000},
+	SyncError:   {2, clock.Millisecond, 100 * clock.Millisecond, 10_000, 1_000_000},
+	BitRot:      {1, 0, 0, 0, 0},
+}
+
+// DrawPlan draws the faults of a safety phase from a seed. Each run leaves about half
+// of the kinds out, and one in sixteen has no faults at all: a bug may need many
+// faults of few kinds.
+func DrawPlan(seed uint64, o *PlanOptions, nodes int, safety clock.Duration) []Fault {
+	r := NewRand(seed, "plan", 0)
+	kinds := o.Kinds
+	if kinds == nil {
+		kinds = DefaultFaults()
+	}
+	most := o.PerSecondMax
+	if most == 0 {
+		most = 6
+	}
+	quiet := r.Chance(1_000_000/16) && !o.KeepAll
+	perKilosecond := r.LogUniform(300, most*1000)
+	var weights [faultKindsEnd]int64
+	var total int64
+	for _, k := range kinds {
+		if o.KeepAll || r.Chance(500_000) {
+			weights[k] = faultShapes[k].weight
+			total += weights[k]
+		}
+	}
+	if quiet || total == 0 {
+		return []Fault{}
+	}
+	plan := []Fault{}
+	for node := range int32(nodes) {
+		count := perKilosecond * int64(safety) / int64(1000*clock.Second)
+		for range max(1, count) {
+			plan = append(plan, drawFault(r, node, pickKind(r, &weights, total), safety))
+		}
+	}
+	slices.SortStableFunc(plan, func(a, b Fault) int { return int(a.At - b.At) })
+	return plan
+}
+
+// pickKind chooses a kind by weight.
+func pickKind(r *Rand, weights *[faultKindsEnd]int64, total int64) FaultKind {
+	left := r.Below(total)
+	for k := range weights {
+		left -= weights[k]
+		if left < 0 {
+			return FaultKind(k)
+		}
+	}
+	return Crash
+}
+
+func drawFault(r *Rand, node int32, kind FaultKind, safety clock.Duration) Fault {
+	shape := &faultShapes[kind]
+	f := Fault{At: clock.Instant(r.Below(int64(safety))), Kind: kind, Node: node, Actor: -1}
+	if shape.forHigh > 0 {
+		f.For = clock.Duration(r.LogUniform(int64(shape.forLow), int64(shape.forHigh)))
+	}
+	if shape.parmHi > 0 {
+		f.Param = r.LogUniform(max(1, shape.paramLow), shape.parmHi)
+	}
+	switch kind {
+	case ClockJump, ClockDrift: // either way
+		if r.Chance(500_000) {
+			f.Param = -f.Param
+		}
+	case LinkCut, LinkCutTo, LinkCutFrom, LinkClog, SlowLink, ConnReset:
+		if r.Chance(500_000) { // one of the first few actors
+			f.Actor = int32(r.Below(4))
+		}
+	}
+	if kind == ConnReset {
+		f.Param = r.Below(4)
+	}
+	return f
+}

@@ -1,0 +1,69 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/heiban/heiban/core"
+)
+
+// traceStep writes the lines of one step: what the broker was told, and what it
+// ordered and reported.
+func (n *node) traceStep(ev core.Event) {
+	w := n.w
+	w.tracef("node %d < %s", n.id, describe(ev))
+	fx := &n.fx
+	for i := range fx.Writes {
+		o := &fx.Writes[i]
+		w.tracef("node %d   write %s at %d, %d bytes, to offset %d",
+			n.id, o.File.Path, o.Pos, len(o.Data), o.EndOffset)
+	}
+	for i := range fx.Syncs {
+		o := &fx.Syncs[i]
+		w.tracef("node %d   sync %s to offset %d dir=%t", n.id, o.File.Path, o.EndOffset, o.Dir)
+	}
+	for i := range fx.Jobs {
+		w.tracef("node %d   job %d %T", n.id, fx.Jobs[i].Op, fx.Jobs[i].Job)
+	}
+	for i := range fx.Responses {
+		r := &fx.Responses[i]
+		w.tracef("node %d   answer %s #%d on %x", n.id,
+			kmsg.NameForKey(r.Header.Key), r.Header.CorrelationID, uint64(r.Conn))
+	}
+	for i := range fx.Reports {
+		r := &fx.Reports[i]
+		w.tracef("node %d   report %d %s-%d offset=%d end=%d epoch=%d producer=%d/%d err=%d %s",
+			n.id, r.Kind, r.Topic, r.Partition, r.Offset, r.EndOffset, r.Epoch,
+			r.Producer, r.Sequence, r.Err, r.Text)
+	}
+	if fx.Fatal != nil {
+		w.tracef("node %d   fatal: %v", n.id, fx.Fatal)
+	}
+}
+
+// describe says what an event is, on one line.
+func describe(ev core.Event) string {
+	switch ev := ev.(type) {
+	case *core.Started:
+		return "started"
+	case *core.ConnOpened:
+		return fmt.Sprintf("connection %x opened by %s", uint64(ev.Conn), ev.Peer)
+	case *core.ConnClosed:
+		return fmt.Sprintf("connection %x closed", uint64(ev.Conn))
+	case *core.RequestArrived:
+		return fmt.Sprintf("%s #%d on %x", kmsg.NameForKey(ev.Header.Key),
+			ev.Header.CorrelationID, uint64(ev.Conn))
+	case *core.WriteDone:
+		return fmt.Sprintf("log %d written to %d, err=%v", ev.Log, ev.EndOffset, ev.Err)
+	case *core.SyncDone:
+		return fmt.Sprintf("log %d synced to %d, err=%v", ev.Log, ev.EndOffset, ev.Err)
+	case *core.JobDone:
+		return fmt.Sprintf("job %d done, err=%v", ev.Op, ev.Err)
+	case *core.TimerFired:
+		return "timer"
+	case *core.ShutdownRequested:
+		return "shutdown requested"
+	}
+	return fmt.Sprintf("%T", ev)
+}
