@@ -74,25 +74,15 @@ type partitionMark struct {
 
 // record folds one record, or keeps it while a transaction is open.
 func (b *builder) record(r Record) {
-	switch r.(type) {
-	case *BeginTransactionRecord:
-		invariant.True(!b.m.inTransaction, "metadata transactions do not nest")
-		b.m.inTransaction, b.m.open = true, nil
-	case *EndTransactionRecord:
-		open := b.m.open
-		b.m.inTransaction, b.m.open = false, nil
-		for _, r := range open {
-			b.fold(r)
-		}
-	case *AbortTransactionRecord:
-		b.m.inTransaction, b.m.open = false, nil
-	default:
-		if b.m.inTransaction {
-			b.m.open = append(slices.Clip(b.m.open), r)
-			return
-		}
-		b.fold(r)
+	_, begins := r.(*BeginTransactionRecord)
+	_, ends := r.(*EndTransactionRecord)
+	_, aborts := r.(*AbortTransactionRecord)
+	invariant.True(!begins || !b.m.inTransaction, "metadata transactions do not nest")
+	if b.m.inTransaction && !ends && !aborts {
+		b.m.open = append(slices.Clip(b.m.open), r)
+		return
 	}
+	b.fold(r)
 }
 
 func (b *builder) fold(r Record) {
@@ -118,8 +108,16 @@ func (b *builder) fold(r Record) {
 	case *ProducerIDsRecord:
 		b.m.nextProducerID = r.NextProducerID
 	case *NoOpRecord:
-	case *BeginTransactionRecord, *EndTransactionRecord, *AbortTransactionRecord:
-		invariant.Fail("a metadata transaction holds the marker %T", r)
+	case *BeginTransactionRecord:
+		b.m.inTransaction = true
+	case *EndTransactionRecord:
+		open := b.m.open
+		b.m.inTransaction, b.m.open = false, nil
+		for _, r := range open {
+			b.fold(r)
+		}
+	case *AbortTransactionRecord:
+		b.m.inTransaction, b.m.open = false, nil
 	}
 }
 
