@@ -205,7 +205,9 @@ func TestTopicValues(t *testing.T) {
 		name, value string
 		want        func(*log.Config)
 	}{
-		{"cleanup.policy", "compact", func(c *log.Config) { c.CleanupCompact, c.CleanupDelete = true, false }},
+		{"cleanup.policy", "compact", func(c *log.Config) {
+			c.CleanupCompact, c.CleanupDelete = true, false
+		}},
 		{"cleanup.policy", "compact, delete", func(c *log.Config) { c.CleanupCompact = true }},
 		{"cleanup.policy", "", func(c *log.Config) { c.CleanupDelete = false }},
 		{"compression.type", "zstd", func(c *log.Config) {
@@ -219,10 +221,14 @@ func TestTopicValues(t *testing.T) {
 			c.TimestampType = batch.LogAppendTime
 		}},
 		{"heiban.durability", "page-cache", func(c *log.Config) { c.Durability = log.PageCache }},
-		{"min.cleanable.dirty.ratio", "0.123456", func(c *log.Config) { c.MinCleanableDirtyPPM = 123_456 }},
+		{"min.cleanable.dirty.ratio", "0.123456", func(c *log.Config) {
+			c.MinCleanableDirtyPPM = 123_456
+		}},
 		{"internal.segment.bytes", "100", func(c *log.Config) { c.SegmentBytes = 100 }},
 		{"preallocate", "TRUE", func(c *log.Config) { c.Preallocate = true }},
-		{"unclean.leader.election.enable", "true", func(c *log.Config) { c.UncleanLeaderElection = true }},
+		{"unclean.leader.election.enable", "true", func(c *log.Config) {
+			c.UncleanLeaderElection = true
+		}},
 		{"min.insync.replicas", " 2 ", func(c *log.Config) { c.MinInsyncReplicas = 2 }},
 		{"remote.log.copy.disable", "true", func(*log.Config) {}},
 	} {

@@ -98,7 +98,8 @@ func (b *Broker) DescribeDefault(names []string) []Description {
 		if !wanted(e.Name, names) {
 			continue
 		}
-		d := Description{Name: e.Name, Sensitive: true}
+		// What is not in the table may be a secret of some plug-in.
+		d := Description{Name: e.Name, Sensitive: true, Null: true}
 		if k, ok := lookupIn(BrokerScope, e.Name); ok {
 			d = k.describe()
 		}

@@ -92,7 +92,14 @@ func (k *Key) parseBool(value string) (bool, error) {
 }
 
 func (k *Key) parseInt(value string, small bool) (int64, error) {
-	bits := map[Type]int{Short: 16, Int: 32, Long: 64}[k.Type]
+	bits := 64
+	switch k.Type {
+	case Short:
+		bits = 16
+	case Int:
+		bits = 32
+	default: // Long
+	}
 	n, err := strconv.ParseInt(strings.TrimSpace(value), 10, bits)
 	if err != nil {
 		return 0, k.refuse(value, "a number of type "+k.Type.String())
