@@ -141,7 +141,7 @@ func TestConfigs(t *testing.T) {
 	require.Empty(t, m.Topic("a").Overrides)
 	require.Len(t, m.Resources(), 2, "nothing is left of the broker without values")
 
-	m, d = m.Apply([]Record{setConfig(BrokerResource, "2", "message.max.bytes", "300")})
+	_, d = m.Apply([]Record{setConfig(BrokerResource, "2", "message.max.bytes", "300")})
 	require.False(t, d.NodeConfig, "it is another node's")
 	require.Equal(t, []Resource{{
 		Type: BrokerResource, Name: "2",
