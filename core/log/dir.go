@@ -146,7 +146,7 @@ func (j *OpenDir) writeIdentity(files Files, m *metaProperties) error {
 func makeDir(files Files, dir string) error {
 	missing := []string{dir}
 	for at := path.Dir(dir); at != path.Dir(at); at = path.Dir(at) {
-		_, err := files.List(at)
+		err := files.SyncDir(at) // is it there? to list it costs more the more it holds
 		if err == nil {
 			break
 		}
