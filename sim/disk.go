@@ -37,9 +37,12 @@ type Disk struct {
 	dirty   []*inode          // files with operations not yet durable
 	damage  []Damage          // since the beginning
 	free    []*page
-	serial  uint64 // of the last inode or directory
-	draw    uint64 // of the last keyed draw
-	pages   int64  // in use by files that have a name or a handle
+	tape    *tape // nil: choices are keyed noise
+
+	pageDraws []pageDraw // scratch of redo
+	serial    uint64     // of the last inode or directory
+	draw      uint64     // of the last keyed draw
+	pages     int64      // in use by files that have a name or a handle
 }
 
 // DiskFaults is what is wrong with a disk. Shares are in millionths of operations.

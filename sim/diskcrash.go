@@ -111,16 +111,13 @@ func (d *Disk) undo(f *inode, ops []fileOp) (written [][]byte) {
 // redo repeats the operations that survive.
 func (d *Disk) redo(f *inode, ops []fileOp, written [][]byte) {
 	n := int64(len(ops))
-	how := survival(Below(d.bits(crashStream, f.id), int64(survivals)))
-	whole := d.prefix(f, how, n)
-	sizes := whole
-	if how == survivesScattered {
-		sizes = d.prefix(f, how, n)
-	}
+	how := survival(d.choose(f.id, int64(survivals)))
+	whole := d.prefix(f, how, n) // of a scattered survival: how many sizes
+	d.pageDraws = d.pageDraws[:0]
 	size := f.size
 	for i := range ops {
 		op := &ops[i]
-		counts := op.state == opDurable || (op.state == opPending && int64(i) < sizes)
+		counts := op.state == opDurable || (op.state == opPending && int64(i) < whole)
 		if !counts && op.state == opPending {
 			d.Counts.LostOps++
 		}
@@ -140,7 +137,7 @@ func (d *Disk) redo(f *inode, ops []fileOp, written [][]byte) {
 		})
 	}
 	if how == survivesPrefix && whole < n && !ops[whole].truncate &&
-		ops[whole].state == opPending && d.bits(crashStream, f.id)&1 == 0 {
+		ops[whole].state == opPending && d.choose(f.id, 2) == 0 {
 		size = max(size, ops[whole].pos+ops[whole].len) // the torn write's size was kept
 	}
 	d.cutOff(f, size)
@@ -155,7 +152,23 @@ func (d *Disk) prefix(f *inode, how survival, n int64) int64 {
 	case survivesAll:
 		return n
 	}
-	return Below(d.bits(crashStream, f.id), n+1)
+	return d.choose(f.id, n+1)
+}
+
+// pageDraw is how many operations of a file came before a page was written back.
+type pageDraw struct{ page, whole int64 }
+
+// pagePrefix draws how many of n operations survive on one page. It is the same for
+// all of them: the page was written back once, after some of them.
+func (d *Disk) pagePrefix(f *inode, page, n int64) int64 {
+	for _, drawn := range d.pageDraws {
+		if drawn.page == page {
+			return drawn.whole
+		}
+	}
+	whole := d.choose(f.id, n+1)
+	d.pageDraws = append(d.pageDraws, pageDraw{page, whole})
+	return whole
 }
 
 // crashedWrite is a write in the light of a power loss.
@@ -178,11 +191,7 @@ func (d *Disk) redoWrite(f *inode, w *crashedWrite) {
 		part := min(len(data), int(pageBytes-pos%pageBytes))
 		whole := w.whole
 		if w.scattered {
-			// The same draw for all operations on the page: it was written back
-			// once, after some of them.
-			page := uint64(pos / pageBytes)
-			whole = Below(d.noise.Bits(crashStream, d.node<<32^f.id, page,
-				uint64(d.Counts.PowerLosses)), w.ops+1)
+			whole = d.pagePrefix(f, pos/pageBytes, w.ops)
 		}
 		switch {
 		case w.op.state == opDurable || w.index < whole:
@@ -198,8 +207,7 @@ func (d *Disk) redoWrite(f *inode, w *crashedWrite) {
 // and one may be zeros or garbage. Bytes that the write did not touch stay.
 func (d *Disk) tear(f *inode, data []byte, pos int64) {
 	d.Counts.TornOps++
-	fate := d.bits(crashStream, f.id)
-	strange := d.bits(crashStream, f.id)
+	fate, strange := d.sectorFates(f.id)
 	for len(data) > 0 {
 		sector := uint(pos%pageBytes) / sectorBytes
 		part := data[:min(len(data), int(sectorBytes-pos%sectorBytes))]
@@ -250,14 +258,21 @@ func (d *Disk) damaged(m Damage) {
 // loseNames lets some of the changes of names survive: each may, if all those that
 // it rests on did.
 func (d *Disk) loseNames() {
-	how := survival(Below(d.bits(crashStream, 0), int64(survivals)))
-	whole := Below(d.bits(crashStream, 0), int64(len(d.names))+1)
+	if len(d.names) == 0 {
+		return
+	}
+	how := survival(d.choose(0, int64(survivals)))
+	whole := int64(0)
+	if how == survivesPrefix {
+		whole = d.choose(0, int64(len(d.names))+1)
+	}
 	var lost []*nameOp
 	for i := range d.names {
 		op := &d.names[i]
+		rests := slices.ContainsFunc(lost, op.meets) // on something that is lost
 		survives := how == survivesAll || (how == survivesPrefix && int64(i) < whole) ||
-			(how == survivesScattered && d.bits(crashStream, 1)&1 == 0)
-		if slices.ContainsFunc(lost, op.meets) || !survives {
+			(how == survivesScattered && !rests && d.choose(1, 2) == 0)
+		if rests || !survives {
 			lost = append(lost, op)
 			d.Counts.LostNames++
 			continue

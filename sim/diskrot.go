@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 )
@@ -32,5 +33,26 @@ func (d *Disk) rotTail() (Damage, bool) {
 	}
 	n := last[Below(d.bits(rotStream, 1), int64(len(last)))]
 	at := n.size - 1 - Below(d.bits(rotStream, n.file.id), min(tail, n.size))
-	return d.flip(n, at), true
+	return d.flip(n, guarded(n.file, at)), true
+}
+
+// guarded moves a position in a log off those fields of its batch that no CRC
+// covers: a flip of the base offset or of the leader epoch makes another batch that
+// is just as good.
+func guarded(f *inode, at int64) int64 {
+	const lengthAt, epochAt, magicAt = 8, 12, 16
+	head := make([]byte, magicAt)
+	for begin := int64(0); begin+magicAt <= f.size; {
+		f.read(head, begin)
+		next := begin + epochAt + int64(binary.BigEndian.Uint32(head[lengthAt:]))
+		if at < next {
+			in := at - begin
+			if in < lengthAt || in >= epochAt && in < magicAt {
+				return begin + lengthAt
+			}
+			return at
+		}
+		begin = next
+	}
+	return at
 }

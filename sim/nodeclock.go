@@ -50,13 +50,16 @@ func (c *nodeClock) worldTime(mono clock.Instant) clock.Instant {
 	if c.drift == 0 {
 		return c.anchor.Add(clock.Duration(missing))
 	}
-	// Divide in two steps, so that nothing overflows; round up, so that the clock
-	// has reached mono by then.
+	// Divide in two steps, so that nothing overflows, and make up for rounding.
 	speed := 1_000_000 + c.drift
 	whole, part := missing/speed, missing%speed
-	at := c.anchor + clock.Instant(whole*1_000_000+(part*1_000_000)/speed)
-	for c.at(at) < clock.Duration(int64(mono))+c.booted {
+	at := c.anchor + clock.Instant(whole*1_000_000+part*1_000_000/speed)
+	due := clock.Duration(mono) + c.booted
+	for c.at(at) < due {
 		at++
+	}
+	for at > c.anchor && c.at(at-1) >= due {
+		at--
 	}
 	return at
 }

@@ -91,8 +91,8 @@ func (n *node) requestArrived(id core.ConnID, p *packet) {
 // fileResponse sends a response, or queues it behind those that are not ready.
 func (n *node) fileResponse(r *core.Response) {
 	c := n.conn(r.Conn)
-	if c == nil {
-		return
+	if c == nil || r.Body == nil && r.Query == nil {
+		return // gone, or a request that is never answered
 	}
 	a := outgoing{query: r.Query, header: r.Header}
 	if r.Query == nil {

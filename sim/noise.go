@@ -99,7 +99,7 @@ func Geometric(random uint64, mean int64) int64 {
 // about equally likely. Both must be positive.
 func LogUniform(random uint64, low, high int64) int64 {
 	lowBits, highBits := bits.Len64(uint64(low)), bits.Len64(uint64(high))
-	width := Between(random>>32, int64(lowBits), int64(highBits))
+	width := Between(random, int64(lowBits), int64(highBits))
 	from := max(low, int64(1)<<(width-1))
 	to := min(high, int64(1)<<(width-1)+(int64(1)<<(width-1)-1))
 	return Between(random<<32|random>>32, from, to)

@@ -9,7 +9,7 @@ import (
 // PlanOptions say how a plan of faults is drawn from a seed.
 type PlanOptions struct {
 	Kinds        []FaultKind // that may occur; nil: DefaultFaults
-	PerSecondMax int64       // faults of a node, at most; default 6
+	PerSecondMax int64       // faults of a node, at most; default 10
 	KeepAll      bool        // no kind is left out at random
 }
 
@@ -66,10 +66,10 @@ func DrawPlan(seed uint64, o *PlanOptions, nodes int, safety clock.Duration) []F
 	}
 	most := o.PerSecondMax
 	if most == 0 {
-		most = 6
+		most = 10
 	}
 	quiet := r.Chance(1_000_000/16) && !o.KeepAll
-	perKilosecond := r.LogUniform(300, most*1000)
+	perKilosecond := r.LogUniform(min(1000, most*1000), most*1000)
 	var weights [faultKindsEnd]int64
 	var total int64
 	for _, k := range kinds {

@@ -40,7 +40,10 @@ type queue struct {
 func (q *queue) push(e event) {
 	q.seq++
 	e.seq = q.seq
-	e.order = uint32(q.noise.Bits(orderStream, uint64(e.kind), uint64(e.node), q.seq))
+	// The key must not count what was scheduled before: then one fault less in a plan
+	// would change the order of everything.
+	what := uint64(e.kind)<<16 | uint64(uint16(e.node))
+	e.order = uint32(q.noise.Bits(orderStream, what, uint64(e.slot), uint64(e.at)))
 	q.heap = append(q.heap, e)
 	i := len(q.heap) - 1
 	for i > 0 {

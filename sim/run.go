@@ -36,11 +36,34 @@ func (w *World) Run() *Result {
 	if !w.started {
 		w.started = true
 		w.guarded(w.begin)
-		w.guarded(w.loop)
+		w.guarded(func() {
+			for w.next() {
+			}
+		})
 		w.sum()
 		w.guarded(w.judge)
 	}
 	return &w.result
+}
+
+// Lockstep runs two worlds that should be equal, an event of each in turn, and
+// compares their hashes. It returns the number of the first event after which they
+// differ and the time of it, or false. Neither world may have run.
+func Lockstep(a, b *World) (event int64, at clock.Instant, differ bool) {
+	for _, w := range []*World{a, b} {
+		w.started = true
+		w.guarded(w.begin)
+	}
+	for more := true; more; {
+		var moreA, moreB bool
+		a.guarded(func() { moreA = a.next() })
+		b.guarded(func() { moreB = b.next() })
+		if moreA != moreB || a.hash.sum != b.hash.sum {
+			return a.result.Events, min(a.now, b.now), true
+		}
+		more = moreA
+	}
+	return 0, 0, false
 }
 
 // guarded turns a panic of the core, of an actor or of an observer into a violation.
@@ -80,21 +103,20 @@ func (w *World) begin() {
 	}
 }
 
-// loop runs events until the run is over.
-func (w *World) loop() {
-	for w.queue.len() > 0 && !w.finished {
-		if w.result.Events >= w.config.EventsMax {
-			w.result.OutOfBudget = true
-			return
-		}
-		e := w.queue.pop()
-		w.now = e.at
-		w.dispatch(&e)
-		if w.result.Failed() {
-			return
-		}
+// next runs one event, and reports whether the run goes on.
+func (w *World) next() bool {
+	if w.finished || w.queue.len() == 0 {
+		w.result.Settled = w.result.Settled || w.queue.len() == 0
+		return false
 	}
-	w.result.Settled = w.result.Settled || w.queue.len() == 0
+	if w.result.Events >= w.config.EventsMax {
+		w.result.OutOfBudget = true
+		return false
+	}
+	e := w.queue.pop()
+	w.now = e.at
+	w.dispatch(&e)
+	return !w.result.Failed()
 }
 
 // dispatch runs one event.
