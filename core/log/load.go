@@ -84,23 +84,18 @@ func (r *recovery) loadSegment(f foundSegment, next int64) (*segment, error) {
 		}
 		r.repaired("%s: index missing or corrupt, rebuilt", f.Name)
 	}
-	todo := scan{verify: unclean, epochs: &r.epochs}
-	if unclean {
-		if err := r.bringProducersTo(f.base); err != nil {
-			return nil, err
-		}
+	// Without the transactions that are open at its start, a segment's transaction
+	// index cannot be rebuilt.
+	if err := r.bringProducersTo(f.base); err != nil {
+		return nil, err
 	}
-	todo.apply = r.scan.producers != nil && r.scan.producersAt == f.base
 	seg := r.newSegment(f)
-	reason, err := r.scan.segment(r.path(f.Name), seg, todo)
+	reason, err := r.scan.segment(r.path(f.Name), seg, scan{verify: unclean, epochs: &r.epochs})
 	if err != nil {
 		return nil, err
 	}
 	if reason != "" {
 		return seg, r.cut(f, seg, reason)
-	}
-	if todo.apply {
-		r.scan.producersAt = max(r.scan.producersAt, seg.end)
 	}
 	if next == maxOffset {
 		return seg, nil
@@ -111,12 +106,10 @@ func (r *recovery) loadSegment(f foundSegment, next int64) (*segment, error) {
 		r.repaired("%s: ends at offset %d where %d follows", f.Name, seg.end, next)
 		return seg, nil
 	}
-	if todo.apply {
-		// Once the segment is deleted, this is all that is left of its producers.
-		name := segmentPath(r.Dir, next, snapshotSuffix)
-		if err := writeFile(r.d.Files, name, r.scan.producers.snapshot()); err != nil {
-			return nil, fmt.Errorf("write %s: %w", name, err)
-		}
+	// Once the segment is deleted, this is all that is left of its producers.
+	name := segmentPath(r.Dir, next, snapshotSuffix)
+	if err := writeFile(r.d.Files, name, r.scan.producers.snapshot()); err != nil {
+		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
 	return seg, r.seal(seg, next)
 }

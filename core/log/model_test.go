@@ -11,6 +11,7 @@ import (
 
 	"github.com/heiban/heiban/core/batch"
 	"github.com/heiban/heiban/core/errcode"
+	"github.com/heiban/heiban/core/mutant"
 )
 
 // appendedBatch is a batch that was appended.
@@ -34,8 +35,9 @@ type logMachine struct {
 	next     map[int64]int32
 }
 
-func newLogMachine(t *rapid.T) *logMachine {
+func newLogMachine(t *rapid.T, mutants mutant.Set) *logMachine {
 	m := &logMachine{d: newDevice(), next: map[int64]int32{}}
+	m.d.set.Mutants = mutants
 	cfg := m.d.cfg
 	cfg.SegmentBytes = rapid.Int64Range(300, 1500).Draw(t, "segment.bytes")
 	cfg.IndexIntervalBytes = rapid.Int32Range(0, 300).Draw(t, "index.interval.bytes")
@@ -388,7 +390,7 @@ func (m *logMachine) Check(t *rapid.T) {
 // A Log does what a list of batches does, whatever the disk does in between.
 func TestLogAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := newLogMachine(t)
+		m := newLogMachine(t, mutant.Set{})
 		t.Repeat(rapid.StateMachineActions(m))
 	})
 }

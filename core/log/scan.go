@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	scanBytes = 1 << 20 // read at once where every byte counts
+	scanBytes = 1 << 17 // read at once where every byte counts: half a second-level cache
 	walkBytes = 1 << 14 // read at once where only headers do
 )
 
@@ -49,10 +49,9 @@ func (sc *scanner) open(path string, n int) (*openSegment, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	if n == scanBytes && sc.set.CleanerIOBufferBytes > 0 {
-		n = sc.set.CleanerIOBufferBytes
+	if most := sc.set.CleanerIOBufferBytes; most > 0 {
+		n = max(min(n, most), 1024)
 	}
-	n = max(n, 1024)
 	if len(sc.buf) < n {
 		sc.buf = make([]byte, n)
 	}
@@ -160,12 +159,11 @@ func (sc *scanner) endOf(path string, base int64) (int64, error) {
 // scan is what to do on the way through a segment.
 type scan struct {
 	verify bool        // check the CRCs
-	apply  bool        // replay the producers
 	epochs *epochCache // takes in the epochs that are new to it
 }
 
 // segment reads a whole segment into seg: its size, end, index and transaction
-// index. It stops before the first batch that is not valid and says why.
+// index; the producers are those at its base, and then at its end. It stops before the first batch that is not valid and says why.
 func (sc *scanner) segment(path string, seg *segment, todo scan) (reason string, err error) {
 	s, err := sc.open(path, scanBytes)
 	if err != nil {
@@ -214,9 +212,6 @@ func (sc *scanner) take(s *openSegment, seg *segment, h *batch.Header, todo scan
 	if h.PartitionLeaderEpoch > todo.epochs.latest() {
 		todo.epochs.assign(h.PartitionLeaderEpoch, h.BaseOffset)
 		sc.epochsFound = true
-	}
-	if !todo.apply {
-		return nil
 	}
 	return sc.applyBatch(s, seg, h, seg.size)
 }
