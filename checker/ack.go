@@ -6,9 +6,12 @@ type Answer struct {
 	Partition PartitionID
 	Hash      uint64 // of the batch in the request
 	Base      int64  // base offset in the answer
-	Appended  int64  // base offset at which this very request appended, or -1
-	Err       int16
-	Acks      int16
+	Appended  int64  // base offset at which the batch was appended meanwhile, or -1
+
+	ProducerID int64 // of the batch
+	Err        int16
+	Acks       int16
+	Doubled    bool // the batch came in several requests: it is not sure which appended
 }
 
 // Acknowledged judges an answer against what the leader holds at that moment.
@@ -18,10 +21,11 @@ func (j *Judge) Acknowledged(a *Answer) {
 		return // the answer to a topic that went meanwhile says nothing
 	}
 	if a.Err != 0 {
-		if a.Appended >= 0 && promisesNoAppend(a.Err) {
+		if a.Appended >= 0 && !a.Doubled && promisesNoAppend(a.Err) {
 			j.Report(AckPolicy, "refused-yet-appended", "%s: error %d, but the batch is at %d",
 				p.Name, a.Err, a.Appended)
 		}
+		j.checkRefusal(p, a)
 		return
 	}
 	b := j.placed(p, a)
@@ -42,6 +46,32 @@ func (j *Judge) Acknowledged(a *Answer) {
 	}
 	for o := b.BaseOffset; o < b.EndOffset; o++ {
 		p.slots[o].flags |= flag
+	}
+}
+
+// remembered is how many batches of each producer a broker must recognize (KIP-98).
+const remembered = 5
+
+// checkRefusal judges that a batch refused as out of order is not one of those that
+// the leader must recognize. After a restart it may have forgotten all but the last.
+func (j *Judge) checkRefusal(p *Partition, a *Answer) {
+	const outOfOrderSequenceNumber = 45
+	if a.Err != outOfOrderSequenceNumber || a.Appended >= 0 {
+		return
+	}
+	later := 0
+	for i := len(p.batches) - 1; i >= 0 && p.batches[i].BaseOffset >= p.lifeStart; i-- {
+		b := &p.batches[i]
+		if b.Hash == a.Hash {
+			if later < remembered {
+				j.Report(ProducerSequence, "duplicate-refused", "%s: the batch at %d was sent again "+
+					"and refused, %d later ones of producer %d", p.Name, b.BaseOffset, later, b.ProducerID)
+			}
+			return
+		}
+		if b.ProducerID == a.ProducerID {
+			later++
+		}
 	}
 }
 

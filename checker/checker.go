@@ -125,12 +125,23 @@ func (j *Judge) Meet(id PartitionID, name string, policy Policy) *Partition {
 		return p
 	}
 	p := &Partition{
-		ID: id, Name: name, policy: policy, required: noOffset, riskFrom: noOffset,
+		ID: id, Name: name, policy: policy, required: noOffset, riskFrom: noOffset, failedAt: noOffset,
 		producers: make(map[int64]producer), keys: make(map[uint64]int64),
 		cursors: make(map[int]int64),
 	}
 	j.partitions[id] = p
 	j.ordered = append(j.ordered, p)
+	same := 0
+	for _, q := range j.ordered {
+		if q.Name == name {
+			same++
+		}
+	}
+	for _, q := range j.ordered {
+		if q.Name == name {
+			q.named = same
+		}
+	}
 	return p
 }
 

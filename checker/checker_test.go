@@ -187,6 +187,14 @@ func TestAckPolicy(t *testing.T) {
 	b.HighWatermark(p0, 2, 2)
 	b.expect("AckPolicy/committed-unwritten")
 
+	b = newBench(t, Policy{Fsync: true})
+	b.Appended(p0, b.send(2, "k"))
+	b.Written(p0, 2)
+	b.SyncFailed(p0, true)
+	b.Synced(p0, 2)
+	b.HighWatermark(p0, 2, 2)
+	b.expect("AckPolicy/committed-after-failed-sync")
+
 	b = newBench(t, Policy{})
 	b.put(1, 1)
 	b.Acknowledged(&Answer{Partition: p0, Base: -1, Appended: -1, Err: 45})
@@ -249,6 +257,9 @@ func TestLedger(t *testing.T) {
 		{"page cache: durable acks=all", pageCache, -1, 4, 4, power(2), 2, 0, lost("acked-lost")},
 		{"page cache: more than destroyed", pageCache, -1, 0, 4, power(2), 0, 0,
 			lost("acked-lost", "written-lost")},
+		{"a failed sync explains what it was for", fsync, 0, 2, 2, failedSync, 2, 0, nil},
+		{"a failed sync explains no loss without power", fsync, 1, 2, 2,
+			func(b *bench) { b.SyncFailed(p0, true); crash(b) }, 2, 0, lost("acked-lost", "written-lost")},
 		{"rot takes what is durable", fsync, -1, 4, 4, rot(2), 2, 2, nil},
 		{"rot excuses nothing before it", fsync, -1, 4, 4, rot(2), 0, 0,
 			lost("acked-lost", "written-lost")},
@@ -280,6 +291,16 @@ func power(from int64) func(*bench) {
 		b.Stopped(p0, false)
 		b.Destroyed(p0, from, false)
 	}
+}
+
+// failedSync is a sync that fails, after which another process commits what the
+// failed sync left in doubt.
+func failedSync(b *bench) {
+	b.SyncFailed(p0, true)
+	b.SyncFailed(p0, false)
+	b.restart(0, 4)
+	b.HighWatermark(p0, 4, 4)
+	power(2)(b)
 }
 
 func rot(from int64) func(*bench) {
@@ -395,6 +416,45 @@ func TestProducerSequence(t *testing.T) {
 	b.restart(0, 2)
 	b.Appended(p0, second)
 	b.expect()
+
+	// A compacted log may have forgotten the producer altogether.
+	b = newBench(t, Policy{Compacted: true})
+	b.Appended(p0, idempotent(b, 7, 0, 0, 2))
+	b.Appended(p0, idempotent(b, 7, 0, 2, 1))
+	b.restart(0, 2)
+	b.Appended(p0, idempotent(b, 7, 0, 3, 1))
+	b.expect()
+}
+
+// TestRefusedDuplicates: a leader recognizes the last five batches of a producer.
+func TestRefusedDuplicates(t *testing.T) {
+	for _, c := range []struct {
+		later   int
+		restart bool
+		want    []string
+	}{
+		{4, false, []string{"ProducerSequence/duplicate-refused"}},
+		{5, false, nil},
+		{0, true, nil},
+	} {
+		b := newBench(t, Policy{})
+		first := b.send(1, "k")
+		first.ProducerID, first.BaseSequence = 7, 0
+		b.Appended(p0, first)
+		for i := range c.later {
+			next := at(b.send(1, "k"), int64(2*i+1))
+			next.ProducerID, next.BaseSequence = 7, int32(i+1)
+			b.Appended(p0, next)
+			b.Appended(p0, at(b.send(1, "k"), int64(2*i+2))) // of others
+		}
+		if c.restart {
+			b.restart(0, 1)
+		}
+		b.Acknowledged(&Answer{
+			Partition: p0, Hash: first.Hash, ProducerID: 7, Base: -1, Appended: -1, Err: 45,
+		})
+		b.expect(c.want...)
+	}
 }
 
 func TestProducerSequenceWraps(t *testing.T) {

@@ -31,6 +31,7 @@ const (
 	OpLatest                     // Done: Offset is the high watermark
 	OpCreate                     // Topic; Done: TopicID; Refused: it exists
 	OpDelete                     // Topic; Refused: it does not exist
+	OpDeleteID                   // Topic, TopicID; Refused: no topic has the id
 	OpDescribe                   // Topic; Done: TopicID, zero if it does not exist
 	OpOther                      // Text says what
 )
@@ -68,6 +69,13 @@ func (j *Judge) Return(ref OpRef, outcome Outcome) *Op {
 	op := &j.ops[ref]
 	op.Return, op.Outcome = j.tick(), outcome
 	return op
+}
+
+// Happened adds an operation that was called at an earlier instant and ends now, as
+// done.
+func (j *Judge) Happened(op Op, called int64) {
+	op.Call, op.Return, op.Outcome = called, j.tick(), Done
+	j.ops = append(j.ops, op)
 }
 
 // Plain says that somebody writes to a partition without idempotence.

@@ -22,6 +22,7 @@ func (j *Judge) Destroyed(id PartitionID, offset int64, rot bool) {
 		p.riskFrom = offset
 	}
 	p.rotten = p.rotten || rot
+	p.rots = p.rots || rot
 	if p.required != noOffset {
 		p.required = min(p.required, offset)
 	}
@@ -51,9 +52,13 @@ func (j *Judge) Online(id PartitionID, start, end int64) {
 			p.Name, end, p.required)
 	}
 	j.truncate(p, end)
-	p.logStart, p.highWatermark = start, start
+	if start < p.logStart { // raised since the last checkpoint
+		p.startFellAt, p.earliest = j.tick(), nil
+	}
+	p.logStart, p.reported, p.failedAt = start, start, noOffset
+	p.highWatermark = max(start, min(p.committed, end))
 	p.required, p.riskFrom, p.rotten = noOffset, noOffset, false
-	p.written = end
+	p.written, p.lifeStart = end, end
 	p.synced = min(p.synced, end)
 	if p.policy.Fsync {
 		p.synced = end // recovery must have seen to it: the next power loss tells
@@ -91,13 +96,17 @@ func (j *Judge) lose(p *Partition, from, to int64) {
 }
 
 // excused reports whether faults explain the loss of a record. A process crash
-// explains none. A power loss explains those that were volatile, but where a
+// explains none. Rot explains all behind it, and a failed sync what it was to make
+// durable, once the power is lost. A power loss explains those that were volatile, but where a
 // record counts only once it is synced, none that counted.
 func (p *Partition) excused(offset int64, s *slot) bool {
 	if p.riskFrom == noOffset || offset < p.riskFrom {
 		return false
 	}
 	if p.rotten {
+		return true
+	}
+	if offset >= p.doubt.from && offset < p.doubt.to {
 		return true
 	}
 	counted := s.flags&slotAckedAll != 0 || offset < p.committed
@@ -121,6 +130,7 @@ func (j *Judge) truncate(p *Partition, end int64) {
 	p.slots = p.slots[:min(int64(len(p.slots)), end)]
 	j.recallProducers(p)
 	p.logEnd = end
+	p.doubt = span{min(p.doubt.from, end), min(p.doubt.to, end)}
 	p.committed = min(p.committed, end)
 	p.truncatedAt = j.tick()
 	p.latest, p.earliest = nil, nil

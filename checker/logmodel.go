@@ -13,7 +13,8 @@ type logState []uint64
 // CheckLogs judges the operations on each partition as those of a linearizable
 // append-only log. It is slow and sees a part of each history only: it is there to
 // check the direct checkers. Partitions that lost records with an excuse, are
-// compacted, or were written without idempotence are no such logs and left out.
+// compacted, were written without idempotence, or have the name of an earlier one,
+// are no such logs and left out.
 func (j *Judge) CheckLogs() {
 	histories := map[PartitionID][]porcupine.Operation{}
 	for i := range j.ops {
@@ -21,7 +22,7 @@ func (j *Judge) CheckLogs() {
 		if op.Kind == OpProduce {
 			j.settle(&op)
 		}
-		if op.Outcome == Refused || op.Outcome == Unknown && op.Offset < 0 {
+		if op.Outcome == Refused || op.Outcome == Unknown && (op.Kind != OpProduce || op.Offset < 0) {
 			continue
 		}
 		if op.Kind == OpProduce || op.Kind == OpRead || op.Kind == OpLatest {
@@ -30,7 +31,8 @@ func (j *Judge) CheckLogs() {
 	}
 	model := logModel()
 	for _, p := range j.ordered {
-		if p.policy.Compacted || p.truncatedAt > 0 || p.plain || len(histories[p.ID]) == 0 {
+		noLog := p.policy.Compacted || p.truncatedAt > 0 || p.plain || p.named > 1
+		if noLog || len(histories[p.ID]) == 0 {
 			continue
 		}
 		j.linearize(LogRegister, p.Name, &model, histories[p.ID])
@@ -42,9 +44,10 @@ func (j *Judge) CheckLogs() {
 // is committed, which may be after its return.
 func (j *Judge) settle(op *Op) {
 	switch {
-	case op.Outcome == Done && op.Acks == -1, op.Outcome == Refused:
+	case op.Outcome == Done && op.Acks == -1:
 		return
-	case op.Outcome == Unknown:
+	case op.Outcome != Done:
+		// One that was refused may be there too, if somebody sent it twice.
 		op.Offset = noOffset
 		if p := j.partitions[op.Partition]; p != nil {
 			op.Offset = p.baseOf(op.Hash)

@@ -32,8 +32,8 @@ const answersMax = 64
 // least as much (KIP-207).
 func (j *Judge) Listed(l *Listed) {
 	p := j.partitions[l.Partition]
-	if p == nil || p.deleted || l.Called <= p.truncatedAt {
-		return
+	if p == nil || p.deleted || l.Called <= p.truncatedAt || p.named > 1 {
+		return // clients ask by name, and may be told of a later topic
 	}
 	switch l.Target {
 	case ListLatest:
@@ -44,6 +44,9 @@ func (j *Judge) Listed(l *Listed) {
 		j.checkMonotone(p, "latest-fell", p.latest, l)
 		p.latest = j.note(p.latest, l.Offset)
 	case ListEarliest:
+		if l.Called <= p.startFellAt {
+			return
+		}
 		if l.Offset > p.logStart {
 			j.Report(ListOffsetsMonotone, "earliest-ahead", "%s: earliest %d, log start offset %d",
 				p.Name, l.Offset, p.logStart)

@@ -17,7 +17,8 @@ type Partition struct {
 	cursors   map[int]int64    // next offset of each consumer
 
 	logStart      int64
-	highWatermark int64 // of this life of the leader
+	highWatermark int64 // of this life of the leader, as far as known
+	reported      int64 // the last one that the leader reported in this life
 	committed     int64 // highest high watermark ever, but for excused losses
 	logEnd        int64
 	written       int64 // all below is written
@@ -30,13 +31,22 @@ type Partition struct {
 	required int64 // where the log must end at least after a restart; -1: online
 	riskFrom int64 // first offset that a fault destroyed since the last life; -1: none
 	rotten   bool  // by bit rot, which spares no synced record
+	failedAt int64 // first offset of a sync that failed in this life; -1: none
+	doubt    span  // offsets whose sync failed once: they may never become durable
 
+	lifeStart   int64 // log end offset when this life began
+	startFellAt int64 // judge's clock when a restart last forgot a raise of the log start
 	truncatedAt int64 // judge's clock at the last excused loss
 	latest      []answer
 	earliest    []answer
 	deleted     bool
+	rots        bool // bit rot was planted at some time
+	named       int  // how many partitions have had this name
 	plain       bool // written without idempotence: retries may write twice
 }
+
+// span is the offsets in [from, to).
+type span struct{ from, to int64 }
 
 // slot is one record.
 type slot struct {
@@ -56,6 +66,10 @@ const (
 func (p *Partition) LogStart() int64      { return p.logStart }
 func (p *Partition) HighWatermark() int64 { return p.highWatermark }
 func (p *Partition) LogEnd() int64        { return p.logEnd }
+
+// Committed is the highest offset below which everything was committed, and was not
+// lost since with an excuse.
+func (p *Partition) Committed() int64 { return p.committed }
 
 // Deleted reports whether the topic is gone.
 func (p *Partition) Deleted() bool { return p.deleted }
@@ -157,18 +171,35 @@ func (j *Judge) Synced(id PartitionID, endOffset int64) {
 	p.synced = max(p.synced, min(endOffset, p.logEnd))
 }
 
+// SyncFailed says that the leader's device could not sync what was written. Nobody
+// knows from then on which of it will survive a power loss, and a later sync says
+// nothing about it.
+func (j *Judge) SyncFailed(id PartitionID, inThisLog bool) {
+	p := j.partitions[id]
+	if p.doubt.from == p.doubt.to {
+		p.doubt.from = p.synced
+	}
+	p.doubt = span{min(p.doubt.from, p.synced), max(p.doubt.to, p.logEnd)}
+	if inThisLog && p.failedAt == noOffset {
+		p.failedAt = p.synced
+	}
+}
+
 // HighWatermark says that the leader moved its high watermark.
 func (j *Judge) HighWatermark(id PartitionID, offset, endOffset int64) {
 	p := j.partitions[id]
 	switch {
-	case offset < p.highWatermark:
-		j.Report(Range, "high-watermark-fell", "%s: from %d to %d", p.Name, p.highWatermark, offset)
+	case offset < p.reported:
+		j.Report(Range, "high-watermark-fell", "%s: from %d to %d", p.Name, p.reported, offset)
 	case offset > p.logEnd:
 		j.Report(Range, "high-watermark-past-end", "%s: %d, log end offset %d",
 			p.Name, offset, p.logEnd)
 	case endOffset != p.logEnd:
 		j.Report(Range, "wrong-end", "%s: leader says its log ends at %d, it appended up to %d",
 			p.Name, endOffset, p.logEnd)
+	case p.policy.Fsync && p.failedAt != noOffset && offset > p.failedAt:
+		j.Report(AckPolicy, "committed-after-failed-sync", "%s: high watermark %d, though the sync "+
+			"of what is behind %d failed", p.Name, offset, p.failedAt)
 	case p.policy.Fsync && offset > p.synced:
 		j.Report(AckPolicy, "committed-unsynced", "%s: high watermark %d, synced up to %d",
 			p.Name, offset, p.synced)
@@ -176,7 +207,8 @@ func (j *Judge) HighWatermark(id PartitionID, offset, endOffset int64) {
 		j.Report(AckPolicy, "committed-unwritten", "%s: high watermark %d, written up to %d",
 			p.Name, offset, p.written)
 	}
-	p.highWatermark = offset
+	p.reported = offset
+	p.highWatermark = max(p.highWatermark, offset)
 	p.committed = max(p.committed, offset)
 }
 

@@ -12,6 +12,7 @@ type Fetched struct {
 	Records       []Read
 	Partition     PartitionID
 	FetchOffset   int64
+	End           int64 // where the consumer goes on, if behind the last record
 	HighWatermark int64
 	LogStart      int64
 	Called        int64 // Judge.Now when the request was sent
@@ -59,7 +60,10 @@ func (j *Judge) Fetched(f *Fetched) {
 		}
 		next = r.Offset + 1
 	}
-	p.cursors[f.Consumer] = next
+	if f.End > next && !stale && !j.checkSkipped(p, f.Consumer, next, f.End) {
+		return
+	}
+	p.cursors[f.Consumer] = max(next, f.End)
 }
 
 func (j *Judge) checkMarks(p *Partition, f *Fetched) {
@@ -109,9 +113,9 @@ func (j *Judge) checkContent(p *Partition, f *Fetched, r Read) bool {
 	return true
 }
 
-// CaughtUp judges that a consumer which stands at position was given all there is
-// up to the high watermark of the partition: what lies between must be gone by rule.
-func (j *Judge) CaughtUp(consumer int, id PartitionID, position int64) bool {
+// CaughtUp reports whether a consumer that stands at position was given all there is
+// up to the high watermark of the partition: what lies between is gone by rule.
+func (j *Judge) CaughtUp(id PartitionID, position int64) bool {
 	p := j.partitions[id]
 	for o := max(position, p.logStart); o < p.highWatermark; o++ {
 		if p.dataAt(o) != nil && !p.superseded(o) {
@@ -119,4 +123,27 @@ func (j *Judge) CaughtUp(consumer int, id PartitionID, position int64) bool {
 		}
 	}
 	return true
+}
+
+// OutOfRange judges that a consumer was told OFFSET_OUT_OF_RANGE rightly. What was
+// committed when it asked, and nobody deleted, is never out of range.
+func (j *Judge) OutOfRange(consumer int, id PartitionID, offset, committed, called int64) {
+	p := j.partitions[id]
+	if p == nil || p.deleted || called <= max(p.truncatedAt, p.startFellAt) || p.named > 1 {
+		return
+	}
+	if offset >= p.logStart && offset <= committed {
+		j.Report(ConsumerContiguity, "out-of-range", "%s: consumer %d may not read %d, "+
+			"log start offset %d, committed %d", p.Name, consumer, offset, p.logStart, committed)
+	}
+}
+
+// Corrupt says that a consumer was sent a batch that does not match its CRC.
+func (j *Judge) Corrupt(consumer int, id PartitionID, offset int64, err error) {
+	p := j.partitions[id]
+	if p == nil || p.deleted || p.rots {
+		return
+	}
+	j.Report(ReadPrefix, "corrupt", "%s: consumer %d was sent %v after %d",
+		p.Name, consumer, err, offset)
 }

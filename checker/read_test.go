@@ -120,19 +120,19 @@ func TestContiguityOfCompactedTopics(t *testing.T) {
 
 	b = newBench(t, Policy{Compacted: true})
 	b.put(1, 1)
-	require.False(t, b.CaughtUp(1, p0, 0))
+	require.False(t, b.CaughtUp(p0, 0))
 	b.put(1, 1)
-	require.False(t, b.CaughtUp(1, p0, 1))
-	require.True(t, b.CaughtUp(1, p0, 2))
+	require.False(t, b.CaughtUp(p0, 1))
+	require.True(t, b.CaughtUp(p0, 2))
 	b.LogStart(p0, 2)
-	require.True(t, b.CaughtUp(1, p0, 0))
+	require.True(t, b.CaughtUp(p0, 0))
 
 	tombstone := at(b.send(1, "other"), 2)
 	b.attempts[tombstone.Hash].records[0].Tombstone = true
 	b.Appended(p0, tombstone)
 	b.Written(p0, 3)
 	b.HighWatermark(p0, 3, 3)
-	require.True(t, b.CaughtUp(1, p0, 2))
+	require.True(t, b.CaughtUp(p0, 2))
 }
 
 // TestStaleAnswers: an answer may still be on its way when the log loses records
@@ -231,4 +231,37 @@ func TestListOffsetsByTime(t *testing.T) {
 		})
 		b.expect(c.want...)
 	}
+}
+
+func TestOutOfRange(t *testing.T) {
+	b := newBench(t, Policy{})
+	b.put(4, 1)
+	b.LogStart(p0, 2)
+	b.OutOfRange(1, p0, 1, 4, b.tick())
+	b.OutOfRange(1, p0, 4, 3, b.tick())
+	b.expect()
+	b.OutOfRange(1, p0, 4, b.Partition(p0).Committed(), b.tick())
+	b.expect("ConsumerContiguity/out-of-range")
+}
+
+func TestCorruptBatches(t *testing.T) {
+	b := newBench(t, Policy{})
+	b.Destroyed(p0, 0, true)
+	b.Corrupt(1, p0, 0, errCRC)
+	b.expect()
+
+	b = newBench(t, Policy{})
+	b.Corrupt(1, p0, 0, errCRC)
+	b.expect("ReadPrefix/corrupt")
+}
+
+// TestNamesakes: ListOffsets asks by name, so its answers say nothing once a topic
+// was made anew.
+func TestNamesakes(t *testing.T) {
+	b := newBench(t, Policy{})
+	again := PartitionID{Topic: TopicID{2}}
+	b.Meet(again, "a-0", Policy{})
+	b.Listed(&Listed{Partition: p0, Target: ListLatest, Offset: 9, Called: b.tick()})
+	b.OutOfRange(1, p0, 0, 0, b.tick())
+	b.expect()
 }

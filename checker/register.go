@@ -27,7 +27,9 @@ func (j *Judge) CheckTopics() {
 	byName := map[string][]porcupine.Operation{}
 	for i := range j.ops {
 		op := &j.ops[i]
-		if op.Kind != OpCreate && op.Kind != OpDelete && op.Kind != OpDescribe {
+		switch op.Kind {
+		case OpCreate, OpDelete, OpDeleteID, OpDescribe:
+		default:
 			continue
 		}
 		if op.Outcome == Unknown && op.Kind == OpDescribe {
@@ -86,7 +88,10 @@ func (j *Judge) beginning(ops []porcupine.Operation) []porcupine.Operation {
 			op.Kind == OpDescribe {
 			continue // it changed nothing
 		}
-		op.Outcome, op.TopicID = Unknown, TopicID{}
+		op.Outcome = Unknown
+		if op.Kind == OpCreate {
+			op.TopicID = TopicID{}
+		}
 		o.Input, o.Return = &op, forever
 		kept = append(kept, o)
 	}
@@ -124,6 +129,17 @@ func stepTopic(s topicState, op *Op) []any {
 			return []any{s, topicState{}}
 		case s.exists == (op.Outcome == Done):
 			return []any{topicState{}}
+		}
+	case OpDeleteID:
+		is := s.exists && (s.unsaid || s.id == op.TopicID)
+		switch {
+		case op.Outcome == Unknown && is:
+			return []any{s, topicState{}}
+		case op.Outcome == Done && !is, op.Outcome == Refused && is && !s.unsaid:
+		case op.Outcome == Done:
+			return []any{topicState{}}
+		default:
+			return []any{s}
 		}
 	case OpDescribe:
 		switch {

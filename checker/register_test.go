@@ -65,6 +65,23 @@ func TestTopicRegister(t *testing.T) {
 			{absent, Done},
 			{seen, Done},
 		}, false},
+		{"deleted by id", []step{
+			{create, Done},
+			{Op{Kind: OpDeleteID, Topic: "x", TopicID: other}, Refused},
+			{Op{Kind: OpDeleteID, Topic: "x", TopicID: id}, Done},
+			{Op{Kind: OpDeleteID, Topic: "x", TopicID: id}, Refused},
+			{absent, Done},
+		}, true},
+		{"deleted by another id", []step{
+			{create, Done},
+			{Op{Kind: OpDeleteID, Topic: "x", TopicID: other}, Done},
+		}, false},
+		{"perhaps deleted by id", []step{
+			{create, Done},
+			{Op{Kind: OpDeleteID, Topic: "x", TopicID: id}, Unknown},
+			{absent, Done},
+			{Op{Kind: OpDeleteID, Topic: "x", TopicID: id}, Unknown},
+		}, true},
 		{"unseen", []step{{create, Done}, {absent, Unknown}}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

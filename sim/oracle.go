@@ -1,0 +1,344 @@
+package sim
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/heiban/heiban/checker"
+	"github.com/heiban/heiban/clock"
+	"github.com/heiban/heiban/core"
+	"github.com/heiban/heiban/core/log"
+	"github.com/heiban/heiban/core/wire"
+)
+
+// Oracle tells a checker.Judge what happens on the brokers of a run, from outside:
+// from requests that arrive, bytes that are ordered to be written, what devices say,
+// and answers that leave. What brokers report about themselves only moves marks.
+type Oracle struct {
+	Silent
+	judge    *checker.Judge
+	world    *World
+	policy   func(topic string) checker.Policy
+	clients  []Pending
+	nodes    []oracleNode
+	handedIn int  // violations already given to the run
+	healed   bool // the liveness phase has begun
+}
+
+// Pending is a client that says what it still waits for, or nothing.
+type Pending interface{ Pending() string }
+
+// oracleNode is what the oracle knows of one node.
+type oracleNode struct {
+	hosted  []*hosted                     // in order of appearance
+	dirs    map[string]*hosted            // by directory, such as /data/t-0
+	logs    map[log.ID]*hosted            // of this life
+	pending map[core.ConnID][]openProduce // produce requests without answer
+	jobs    map[log.OpID][]log.Checkpoint // log starts that a job is to write
+	damage  int                           // pieces that were taken in
+	errors  int64                         // failed syncs that were taken in
+	up      bool
+}
+
+// hosted is one partition on one node, with the place of every batch that was
+// written while the oracle watched.
+type hosted struct {
+	id     checker.PartitionID
+	dir    string
+	placed []placedBatch
+}
+
+type placedBatch struct {
+	path     string
+	from, to int64 // in the file
+	base     int64
+}
+
+// openProduce is a Produce request without answer.
+type openProduce struct {
+	parts       []openPart
+	correlation int32
+	acks        int16
+}
+
+type openPart struct {
+	topic      string
+	topicID    checker.TopicID
+	hash       uint64
+	producerID int64
+	appended   int64 // base offset, or -1
+	partition  int32
+	doubled    bool
+}
+
+// NewOracle makes the observer that feeds a judge. Policy says what a topic's
+// configuration promises. Clients are asked in the liveness phase what they wait for.
+func NewOracle(
+	w *World, j *checker.Judge, policy func(topic string) checker.Policy, clients []Pending,
+) *Oracle {
+	return &Oracle{judge: j, world: w, policy: policy, clients: clients}
+}
+
+func (o *Oracle) node(id int32) *oracleNode {
+	for int(id) >= len(o.nodes) {
+		o.nodes = append(o.nodes, oracleNode{})
+	}
+	return &o.nodes[id]
+}
+
+// NodeStarted implements Observer.
+func (o *Oracle) NodeStarted(_ clock.Instant, id int32) {
+	n := o.node(id)
+	if n.dirs == nil {
+		n.dirs = map[string]*hosted{}
+	}
+	n.logs = map[log.ID]*hosted{}
+	n.pending = map[core.ConnID][]openProduce{}
+	n.jobs = map[log.OpID][]log.Checkpoint{}
+	n.up = true
+}
+
+// NodeStopped implements Observer.
+func (o *Oracle) NodeStopped(_ clock.Instant, id int32, stop *NodeStop) {
+	n := o.node(id)
+	o.takeFailedSyncs(n, id)
+	if n.up {
+		for _, h := range n.hosted {
+			o.judge.Stopped(h.id, stop.How == CleanStop)
+		}
+	}
+	n.up = false
+	o.takeDamage(n, id)
+}
+
+// takeDamage tells of everything that a disk lost since it was last asked.
+func (o *Oracle) takeDamage(n *oracleNode, id int32) {
+	all := o.world.Disk(id).Damage()
+	for _, d := range all[n.damage:] {
+		dir, name := split(d.Path)
+		h := n.dirs[dir]
+		if h == nil || !strings.HasSuffix(name, logFileSuffix) {
+			continue
+		}
+		o.judge.Destroyed(h.id, h.firstHit(&d, name), d.Kind == BytesRotten)
+	}
+	n.damage = len(all)
+}
+
+// takeFailedSyncs notes syncs that failed inside of jobs too, of which no event tells
+// what they were for.
+func (o *Oracle) takeFailedSyncs(n *oracleNode, id int32) {
+	failed := o.world.Disk(id).Counts.SyncErrors
+	if failed == n.errors {
+		return
+	}
+	n.errors = failed
+	for _, h := range n.hosted {
+		o.judge.SyncFailed(h.id, false)
+	}
+}
+
+const logFileSuffix = ".log"
+
+// firstHit returns the first offset that a damage took. Where no batch is known to
+// have been, after compaction for example, it is the first of the file.
+func (h *hosted) firstHit(d *Damage, name string) int64 {
+	first, _ := strconv.ParseInt(strings.TrimSuffix(name, logFileSuffix), 10, 64)
+	known := false
+	hit := int64(-1)
+	for i := range h.placed {
+		p := &h.placed[i]
+		if p.path != d.Path {
+			continue
+		}
+		known = true
+		if p.from < d.To && d.From < p.to && (hit < 0 || p.base < hit) {
+			hit = p.base
+		}
+	}
+	switch {
+	case hit >= 0:
+		return hit
+	case known && d.Kind != FileLost:
+		// Between batches: the end of the last one before it.
+		return h.endBefore(d, first)
+	}
+	return first
+}
+
+func (h *hosted) endBefore(d *Damage, first int64) int64 {
+	for i := range h.placed {
+		if p := &h.placed[i]; p.path == d.Path && p.to <= d.From {
+			first = max(first, p.base+1)
+		}
+	}
+	return first
+}
+
+// Stepped implements Observer.
+func (o *Oracle) Stepped(_ clock.Instant, id int32, ev core.Event, fx *core.Effects) {
+	n := o.node(id)
+	o.takeDamage(n, id)
+	o.takeEvent(n, ev)
+	o.takeFailedSyncs(n, id)
+	for i := range fx.Reports {
+		if r := &fx.Reports[i]; r.Kind == core.PartitionOnline {
+			o.online(n, r)
+		}
+	}
+	for i := range fx.Writes {
+		o.written(n, &fx.Writes[i])
+	}
+	for i := range fx.Jobs {
+		if job, ok := fx.Jobs[i].Job.(*log.WriteCheckpoints); ok {
+			n.jobs[fx.Jobs[i].Op] = job.LogStarts
+		}
+	}
+	for i := range fx.Reports {
+		o.reported(&fx.Reports[i])
+	}
+	for i := range fx.Responses {
+		if body, ok := fx.Responses[i].Body.(*wire.ProduceResponse); ok {
+			o.produceAnswered(n, &fx.Responses[i], body)
+		}
+	}
+}
+
+// takeEvent takes in what devices and clients say.
+func (o *Oracle) takeEvent(n *oracleNode, ev core.Event) {
+	switch ev := ev.(type) {
+	case *core.RequestArrived:
+		if req, ok := ev.Request.(*wire.ProduceRequest); ok {
+			n.pending[ev.Conn] = append(n.pending[ev.Conn], pendingOf(req, ev.Header.CorrelationID))
+		}
+	case *core.ConnClosed:
+		delete(n.pending, ev.Conn)
+	case *core.WriteDone:
+		if h := n.logs[ev.Log]; h != nil && ev.Err == nil {
+			o.judge.Written(h.id, ev.EndOffset)
+		}
+	case *core.SyncDone:
+		h := n.logs[ev.Log]
+		switch {
+		case h == nil:
+		case ev.Err != nil:
+			o.judge.SyncFailed(h.id, true)
+		default:
+			o.judge.Synced(h.id, ev.EndOffset)
+		}
+	case *core.JobDone:
+		starts := n.jobs[ev.Op]
+		delete(n.jobs, ev.Op)
+		if ev.Err == nil {
+			o.checkpointed(n, starts)
+		}
+	case *core.Started, *core.ConnOpened, *core.TimerFired, *core.ShutdownRequested:
+	}
+}
+
+func (o *Oracle) checkpointed(n *oracleNode, starts []log.Checkpoint) {
+	for _, c := range starts {
+		if h := n.dirs[logDir+"/"+log.DirName(c.Topic, c.Partition)]; h != nil {
+			o.judge.LogStartCheckpointed(h.id, c.Offset)
+		}
+	}
+}
+
+// online takes up a partition that is served from now on.
+func (o *Oracle) online(n *oracleNode, r *core.Report) {
+	id := checker.PartitionID{Topic: r.TopicID, Index: r.Partition}
+	dir := logDir + "/" + log.DirName(r.Topic, r.Partition)
+	h := n.dirs[dir]
+	if h == nil || h.id != id {
+		h = &hosted{id: id, dir: dir}
+		n.dirs[dir] = h
+		n.hosted = append(n.hosted, h)
+		name := r.Topic + "-" + strconv.Itoa(int(r.Partition))
+		o.judge.Meet(id, name, o.policy(r.Topic))
+	}
+	o.judge.Online(id, r.Offset, r.EndOffset)
+	kept := h.placed[:0]
+	for _, p := range h.placed {
+		if p.base < r.EndOffset {
+			kept = append(kept, p)
+		}
+	}
+	h.placed = kept
+}
+
+// written takes in batches that are ordered to be written: from this moment on they
+// are in the log.
+func (o *Oracle) written(n *oracleNode, w *log.Write) {
+	dir, name := split(w.File.Path)
+	h := n.dirs[dir]
+	if h == nil || !strings.HasSuffix(name, logFileSuffix) {
+		return
+	}
+	n.logs[w.Log] = h
+	data, pos := w.Data, w.Pos
+	for len(data) > 0 {
+		b, _, size, err := checker.ParseBatch(data)
+		if err != nil {
+			o.judge.Report(checker.AppendShape, "malformed", "%s at %d: %v", w.File.Path, pos, err)
+			return
+		}
+		o.judge.Appended(h.id, b)
+		n.attribute(h.id, &b)
+		h.placed = append(h.placed, placedBatch{w.File.Path, pos, pos + int64(size), b.BaseOffset})
+		data, pos = data[size:], pos+int64(size)
+	}
+}
+
+// reported takes in what a broker says of its marks.
+func (o *Oracle) reported(r *core.Report) {
+	id := checker.PartitionID{Topic: r.TopicID, Index: r.Partition}
+	switch r.Kind {
+	case core.HighWatermarkAdvanced:
+		o.judge.HighWatermark(id, r.Offset, r.EndOffset)
+	case core.LogStartAdvanced:
+		o.judge.LogStart(id, r.Offset)
+	case core.TopicDeleted:
+		o.judge.TopicGone(r.TopicID)
+	}
+}
+
+// Healed implements Observer.
+func (o *Oracle) Healed(clock.Instant) { o.healed = true }
+
+// Quiet reports whether no client waits for anything. It is what Config.Done asks.
+func (o *Oracle) Quiet() bool {
+	for _, c := range o.clients {
+		if c.Pending() != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// Found implements Observer.
+func (o *Oracle) Found() []Violation {
+	all := o.judge.Found()
+	if len(all) == o.handedIn {
+		return nil
+	}
+	var found []Violation
+	for _, v := range all[o.handedIn:] {
+		found = append(found, Violation(v))
+	}
+	o.handedIn = len(all)
+	return found
+}
+
+// Finish implements Observer.
+func (o *Oracle) Finish(clock.Instant) []Violation {
+	if o.healed {
+		for _, c := range o.clients {
+			if what := c.Pending(); what != "" {
+				o.judge.Report(checker.Progress, "stuck", "%s", what)
+			}
+		}
+	}
+	o.judge.CheckTopics()
+	o.judge.CheckLogs()
+	return o.Found()
+}
