@@ -37,12 +37,12 @@ type Disk struct {
 	dirty   []*inode          // files with operations not yet durable
 	damage  []Damage          // since the beginning
 	free    []*page
-	tape    *tape // nil: choices are keyed noise
+	tape    *tape  // nil: choices are keyed noise
+	draws   draws  // of the disk as a whole
+	serial  uint64 // of the last inode
+	pages   int64  // in use by files that have a name or a handle
 
 	pageDraws []pageDraw // scratch of redo
-	serial    uint64     // of the last inode or directory
-	draw      uint64     // of the last keyed draw
-	pages     int64      // in use by files that have a name or a handle
 }
 
 // DiskFaults is what is wrong with a disk. Shares are in millionths of operations.
@@ -106,10 +106,9 @@ func (d *Disk) Size(path string) (int64, bool) {
 // Limit leaves room for so many more bytes.
 func (d *Disk) Limit(bytes int64) { d.Faults.BytesMax = d.pages*pageBytes + bytes + 1 }
 
-// bits draws keyed noise for the next operation of a kind on something.
-func (d *Disk) bits(stream Stream, what uint64) uint64 {
-	d.draw++
-	return d.noise.Bits(stream, d.node, what, d.draw)
+// next draws keyed noise for the next thing that befalls a file or directory.
+func (d *Disk) next(stream Stream, of *draws) uint64 {
+	return d.noise.next(stream, d.node, of)
 }
 
 // ReadAt reads a file that the core has named.

@@ -111,7 +111,7 @@ func (d *Disk) undo(f *inode, ops []fileOp) (written [][]byte) {
 // redo repeats the operations that survive.
 func (d *Disk) redo(f *inode, ops []fileOp, written [][]byte) {
 	n := int64(len(ops))
-	how := survival(d.choose(f.id, int64(survivals)))
+	how := survival(d.choose(&f.draws, int64(survivals)))
 	whole := d.prefix(f, how, n) // of a scattered survival: how many sizes
 	d.pageDraws = d.pageDraws[:0]
 	size := f.size
@@ -137,7 +137,7 @@ func (d *Disk) redo(f *inode, ops []fileOp, written [][]byte) {
 		})
 	}
 	if how == survivesPrefix && whole < n && !ops[whole].truncate &&
-		ops[whole].state == opPending && d.choose(f.id, 2) == 0 {
+		ops[whole].state == opPending && d.choose(&f.draws, 2) == 0 {
 		size = max(size, ops[whole].pos+ops[whole].len) // the torn write's size was kept
 	}
 	d.cutOff(f, size)
@@ -152,7 +152,7 @@ func (d *Disk) prefix(f *inode, how survival, n int64) int64 {
 	case survivesAll:
 		return n
 	}
-	return d.choose(f.id, n+1)
+	return d.choose(&f.draws, n+1)
 }
 
 // pageDraw is how many operations of a file came before a page was written back.
@@ -166,7 +166,7 @@ func (d *Disk) pagePrefix(f *inode, page, n int64) int64 {
 			return drawn.whole
 		}
 	}
-	whole := d.choose(f.id, n+1)
+	whole := d.choose(&f.draws, n+1)
 	d.pageDraws = append(d.pageDraws, pageDraw{page, whole})
 	return whole
 }
@@ -207,7 +207,7 @@ func (d *Disk) redoWrite(f *inode, w *crashedWrite) {
 // and one may be zeros or garbage. Bytes that the write did not touch stay.
 func (d *Disk) tear(f *inode, data []byte, pos int64) {
 	d.Counts.TornOps++
-	fate, strange := d.sectorFates(f.id)
+	fate, strange := d.sectorFates(&f.draws)
 	for len(data) > 0 {
 		sector := uint(pos%pageBytes) / sectorBytes
 		part := data[:min(len(data), int(sectorBytes-pos%sectorBytes))]
@@ -261,17 +261,17 @@ func (d *Disk) loseNames() {
 	if len(d.names) == 0 {
 		return
 	}
-	how := survival(d.choose(0, int64(survivals)))
+	how := survival(d.choose(&d.draws, int64(survivals)))
 	whole := int64(0)
 	if how == survivesPrefix {
-		whole = d.choose(0, int64(len(d.names))+1)
+		whole = d.choose(&d.draws, int64(len(d.names))+1)
 	}
 	var lost []*nameOp
 	for i := range d.names {
 		op := &d.names[i]
 		rests := slices.ContainsFunc(lost, op.meets) // on something that is lost
 		survives := how == survivesAll || (how == survivesPrefix && int64(i) < whole) ||
-			(how == survivesScattered && !rests && d.choose(1, 2) == 0)
+			(how == survivesScattered && !rests && d.choose(&d.draws, 2) == 0)
 		if rests || !survives {
 			lost = append(lost, op)
 			d.Counts.LostNames++
@@ -318,15 +318,15 @@ func (d *Disk) rot() (Damage, bool) {
 	if len(all) == 0 {
 		return Damage{}, false
 	}
-	n := all[Below(d.bits(rotStream, 0), int64(len(all)))]
-	return d.flip(n, Below(d.bits(rotStream, n.file.id), n.size)), true
+	n := all[Below(d.next(rotStream, &d.draws), int64(len(all)))]
+	return d.flip(n, Below(d.next(rotStream, &n.file.draws), n.size)), true
 }
 
 // flip inverts one bit of the byte at a position.
 func (d *Disk) flip(n named, at int64) Damage {
 	b := make([]byte, 1)
 	n.file.read(b, at)
-	b[0] ^= 1 << Below(d.bits(rotStream, n.file.id), 8)
+	b[0] ^= 1 << Below(d.next(rotStream, &n.file.draws), 8)
 	d.put(n.file, b, at)
 	d.Counts.RottenBits++
 	m := Damage{n.path, at, at + 1, BytesRotten}

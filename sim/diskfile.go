@@ -22,6 +22,7 @@ type page [pageBytes]byte
 // not durable yet. Bytes beyond size are zero in every page; a nil page is zero.
 type inode struct {
 	id       uint64
+	draws    draws
 	pages    []*page
 	ops      []fileOp
 	opsDone  uint64 // operations forgotten from the front of ops
@@ -65,7 +66,7 @@ func (d *Disk) newPage() *page {
 func (d *Disk) readAt(f *inode, p []byte, pos int64) (int, error) {
 	d.Counts.Reads++
 	if d.Faults.ReadErrorPPM > 0 &&
-		Chance(d.bits(errorStream, f.id), d.Faults.ReadErrorPPM) {
+		Chance(d.next(errorStream, &f.draws), d.Faults.ReadErrorPPM) {
 		d.Counts.ReadErrors++
 		return 0, fmt.Errorf("read: %w", errIO)
 	}
@@ -112,16 +113,16 @@ func (d *Disk) put(f *inode, p []byte, pos int64) {
 // writeAt writes, unless the disk is full or fails.
 func (d *Disk) writeAt(f *inode, p []byte, pos int64) (int, error) {
 	d.Counts.Writes++
-	if d.Faults.WriteErrorPPM > 0 && Chance(d.bits(errorStream, f.id), d.Faults.WriteErrorPPM) {
+	if d.Faults.WriteErrorPPM > 0 && Chance(d.next(errorStream, &f.draws), d.Faults.WriteErrorPPM) {
 		d.Counts.WriteErrors++
-		n := int(Below(d.bits(errorStream, f.id), int64(len(p)+1)))
+		n := int(Below(d.next(errorStream, &f.draws), int64(len(p)+1)))
 		d.write(f, p[:n], pos)
 		return n, fmt.Errorf("write: %w", errIO)
 	}
 	if end := pos + int64(len(p)); d.Faults.BytesMax > 0 && end > f.size &&
 		d.pages*pageBytes+end-f.size > d.Faults.BytesMax {
 		d.Counts.NoSpace++
-		n := int(Below(d.bits(errorStream, f.id), int64(len(p)+1)))
+		n := int(Below(d.next(errorStream, &f.draws), int64(len(p)+1)))
 		d.write(f, p[:n], pos)
 		return n, fmt.Errorf("write: %w", log.ErrNoSpace)
 	}
@@ -208,9 +209,9 @@ func (d *Disk) sync(f *inode, mark uint64) error {
 	n := int(int64(mark) - int64(f.opsDone)) // may be less than 0: written back since
 	n = max(0, min(n, len(f.ops)))
 	d.Counts.Syncs++
-	if d.Faults.SyncErrorPPM > 0 && Chance(d.bits(errorStream, f.id), d.Faults.SyncErrorPPM) {
+	if d.Faults.SyncErrorPPM > 0 && Chance(d.next(errorStream, &f.draws), d.Faults.SyncErrorPPM) {
 		d.Counts.SyncErrors++
-		if d.bits(errorStream, f.id)&1 == 0 {
+		if d.next(errorStream, &f.draws)&1 == 0 {
 			d.Counts.SyncsDropped++
 			for i := range f.ops[:n] {
 				if f.ops[i].state == opPending {

@@ -1,11 +1,14 @@
 package sim
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 
 	"github.com/heiban/heiban/core/log"
 )
+
+// errClosed is what a job gets that uses a file after closing it.
+var errClosed = errors.New("the file is closed")
 
 // Unlimited is the budget of a job that no crash cuts.
 const Unlimited = -1
@@ -125,7 +128,7 @@ type openFile struct {
 // begin takes an operation off the budget, of a file that must be open.
 func (o *openFile) begin() error {
 	if o.closed {
-		return fmt.Errorf("the file is closed")
+		return errClosed
 	}
 	return o.j.spend()
 }
@@ -175,7 +178,7 @@ func (o *openFile) Sync() error {
 // clean up behind itself.
 func (o *openFile) Close() error {
 	if o.closed {
-		return fmt.Errorf("the file is closed")
+		return errClosed
 	}
 	o.release()
 	return nil

@@ -11,7 +11,7 @@ import (
 // directory holds names twice: as everyone sees them, and as a power loss would
 // leave them if no operation in between survived.
 type directory struct {
-	id      uint64
+	draws   draws
 	now     []name // sorted
 	durable []name // sorted
 }
@@ -110,7 +110,7 @@ func (d *Disk) create(path string) (*inode, error) {
 		return n.file, nil
 	}
 	d.serial++
-	f := &inode{id: d.serial, modified: d.Now}
+	f := &inode{id: d.serial, draws: draws{key: keyOf(path)}, modified: d.Now}
 	d.change(nameOp{to: in, new: last, entry: name{name: last, file: f}})
 	return f, nil
 }
@@ -129,8 +129,7 @@ func (d *Disk) makeDir(path string) error {
 			return fmt.Errorf("make directory %s: %s is a file", path, part)
 		}
 		if !ok {
-			d.serial++
-			n = name{name: part, dir: &directory{id: d.serial}}
+			n = name{name: part, dir: &directory{draws: draws{key: keyOf(part)}}}
 			d.change(nameOp{to: at, new: part, entry: n})
 		}
 		at = n.dir
@@ -261,7 +260,7 @@ func (d *Disk) syncDir(path string) error {
 	if err != nil {
 		return err
 	}
-	if d.Faults.SyncErrorPPM > 0 && Chance(d.bits(errorStream, in.id), d.Faults.SyncErrorPPM) {
+	if d.Faults.SyncErrorPPM > 0 && Chance(d.next(errorStream, &in.draws), d.Faults.SyncErrorPPM) {
 		d.Counts.SyncErrors++
 		return fmt.Errorf("sync directory: %w", errIO)
 	}

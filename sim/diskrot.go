@@ -31,8 +31,8 @@ func (d *Disk) rotTail() (Damage, bool) {
 	if len(last) == 0 {
 		return Damage{}, false
 	}
-	n := last[Below(d.bits(rotStream, 1), int64(len(last)))]
-	at := n.size - 1 - Below(d.bits(rotStream, n.file.id), min(tail, n.size))
+	n := last[Below(d.next(rotStream, &d.draws), int64(len(last)))]
+	at := n.size - 1 - Below(d.next(rotStream, &n.file.draws), min(tail, n.size))
 	return d.flip(n, guarded(n.file, at)), true
 }
 

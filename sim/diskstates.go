@@ -35,19 +35,19 @@ func (t *tape) advance() bool {
 }
 
 // choose makes one of n choices of what a power loss leaves.
-func (d *Disk) choose(what uint64, n int64) int64 {
+func (d *Disk) choose(of *draws, n int64) int64 {
 	if d.tape != nil {
 		return d.tape.next(n)
 	}
-	return Below(d.bits(crashStream, what), n)
+	return Below(d.next(crashStream, of), n)
 }
 
 // sectorFates says which sectors of a torn page are old, a bit each, and which one
 // is strange: the low four bits name it, and the next one says whether it is
 // garbage instead of zeros. A tape tries only a few of the combinations.
-func (d *Disk) sectorFates(what uint64) (old, strange uint64) {
+func (d *Disk) sectorFates(of *draws) (old, strange uint64) {
 	if d.tape == nil {
-		return d.bits(crashStream, what), d.bits(crashStream, what)
+		return d.next(crashStream, of), d.next(crashStream, of)
 	}
 	const noneStrange = 8
 	switch d.tape.next(5) {

@@ -33,7 +33,7 @@ type node struct {
 	bootGen    uint32 // counts plans to boot, of which the last one counts
 	pauseGen   uint32
 	life       uint32 // counts processes
-	draw       uint64 // of keyed noise
+	draws      draws  // of the process as a whole
 	slowDisk   int64  // factor on the latency of the disk
 	stuck      int32  // faults that let no I/O complete
 	stayDown   clock.Duration
@@ -94,10 +94,9 @@ func (n *node) options() core.Options {
 
 func hostName(id int32) string { return fmt.Sprintf("node-%d", id) }
 
-// bits draws keyed noise for the next thing of a kind that the node does.
-func (n *node) bits(stream Stream, what uint64) uint64 {
-	n.draw++
-	return n.w.noise.Bits(stream, uint64(n.id), what, n.draw)
+// next draws keyed noise for the next thing that happens to a part of the process.
+func (n *node) next(stream Stream, of *draws) uint64 {
+	return n.w.noise.next(stream, uint64(n.life)<<32|uint64(n.id), of)
 }
 
 // planBoot makes the node start after a while, instead of whenever it was to.
@@ -236,7 +235,7 @@ func (n *node) fatal(err error) {
 	if !excused {
 		n.w.violate("fatal", err.Error())
 	}
-	n.planBoot(clock.Duration(Between(n.bits(bootStream, 0), 1, int64(clock.Second))))
+	n.planBoot(clock.Duration(Between(n.next(bootStream, &n.draws), 1, int64(clock.Second))))
 }
 
 // stop ends the process, with what a crash does to the disk and to connections.

@@ -23,6 +23,7 @@ type fileQueue struct {
 	syncing  bool
 	released bool
 	self     handle
+	draws    draws
 }
 
 type pendingWrite struct {
@@ -62,7 +63,7 @@ func (n *node) fileOrders(o *log.Orders, buf *buffer) {
 	}
 	for i := range o.Jobs {
 		slot, gen := n.jobs.put(runningJob{o.Jobs[i].Job, o.Jobs[i].Op})
-		n.ioDue(jobDue, handle{slot, gen}, n.w.latency.Job.draw(n.bits(jobStream, 0)))
+		n.ioDue(jobDue, handle{slot, gen}, n.w.latency.Job.draw(n.next(jobStream, &n.draws)))
 	}
 	for _, ref := range o.Releases {
 		q := n.file(ref)
@@ -76,7 +77,7 @@ func (n *node) file(ref log.FileRef) *fileQueue {
 	if h, ok := n.fileSlots[ref.ID]; ok {
 		return n.files.at(h.slot, h.gen)
 	}
-	slot, gen := n.files.put(fileQueue{ref: ref, self: handle{slot: 0}})
+	slot, gen := n.files.put(fileQueue{ref: ref, draws: draws{key: keyOf(ref.Path)}})
 	q := n.files.at(slot, gen)
 	q.self = handle{slot, gen}
 	n.fileSlots[ref.ID] = q.self
@@ -106,10 +107,10 @@ func (n *node) startWrites(q *fileQueue) {
 		return
 	}
 	q.under = 1
-	if q.waiting() > 1 && n.bits(mergeStream, q.ref.ID)&3 != 0 {
+	if q.waiting() > 1 && n.next(mergeStream, &q.draws)&3 != 0 {
 		q.under = min(q.waiting(), together)
 	}
-	n.ioDue(writeDue, q.self, n.w.latency.Write.draw(n.bits(writeStream, q.ref.ID)))
+	n.ioDue(writeDue, q.self, n.w.latency.Write.draw(n.next(writeStream, &q.draws)))
 }
 
 // writeDue carries out the writes under way.
@@ -159,7 +160,7 @@ func (n *node) startSync(q *fileQueue) {
 	}
 	q.syncing = true
 	q.mark = n.disk.beginSync(&q.syncs[0].Sync)
-	n.ioDue(syncDue, q.self, n.w.latency.Sync.draw(n.bits(syncStream, q.ref.ID)))
+	n.ioDue(syncDue, q.self, n.w.latency.Sync.draw(n.next(syncStream, &q.draws)))
 }
 
 // syncDue carries out the sync under way.
@@ -222,13 +223,13 @@ func (n *node) busy() bool {
 // its operations.
 func (n *node) crashDisk() {
 	n.files.each(func(q *fileQueue) {
-		whole := Below(n.bits(crashStream, q.ref.ID), int64(q.waiting())+1)
+		whole := Below(n.next(crashStream, &q.draws), int64(q.waiting())+1)
 		for i, p := range q.writes[q.head:] {
 			if int64(i) > whole {
 				break
 			}
 			if int64(i) == whole {
-				p.Data = p.Data[:Below(n.bits(crashStream, q.ref.ID), int64(len(p.Data))+1)]
+				p.Data = p.Data[:Below(n.next(crashStream, &q.draws), int64(len(p.Data))+1)]
 			}
 			if n.disk.Write(&p.Write) != nil {
 				break
@@ -242,12 +243,12 @@ func (n *node) crashDisk() {
 // cutJob runs the first few operations of a job.
 func (n *node) cutJob(job log.Job) {
 	const mean = 8
-	begun := n.bits(crashStream, 0)&3 != 0
+	begun := n.next(crashStream, &n.draws)&3 != 0
 	if !begun {
 		return
 	}
 	n.disk.Counts.JobsCut++
-	files := n.disk.Files(Geometric(n.bits(crashStream, 0), mean))
+	files := n.disk.Files(Geometric(n.next(crashStream, &n.draws), mean))
 	devices := n.devices(files)
 	_, _ = job.Run(&devices.Devices) // nobody is left to be told
 	files.Leaked()

@@ -14,6 +14,7 @@ type nodeConn struct {
 	answers []outgoing
 	net     netsim.ConnID
 	self    handle
+	draws   draws
 	closing bool // once the answers are sent
 }
 
@@ -32,7 +33,7 @@ func (n *node) netEvent(ev *netsim.Event[*packet]) {
 	id := core.ConnID(ev.Conn)
 	switch ev.Kind {
 	case netsim.Accepted:
-		slot, gen := n.conns.put(nodeConn{net: ev.Conn})
+		slot, gen := n.conns.put(nodeConn{net: ev.Conn, draws: draws{key: uint64(ev.Conn)}})
 		n.conns.at(slot, gen).self = handle{slot, gen}
 		n.connSlots[id] = handle{slot, gen}
 		n.opened = core.ConnOpened{
@@ -116,7 +117,7 @@ func (n *node) drain(id core.ConnID, c *nodeConn) {
 	c.answers = c.answers[:left]
 	switch {
 	case left > 0:
-		n.ioDue(answerDue, c.self, n.w.latency.Answer.draw(n.bits(queryStream, 0)))
+		n.ioDue(answerDue, c.self, n.w.latency.Answer.draw(n.next(queryStream, &c.draws)))
 	case c.closing:
 		n.forget(id, c)
 		n.w.net.Close(n.w.now, c.net, netsim.Listener)

@@ -44,6 +44,25 @@ func (z Noise) Bits(stream Stream, a, b, n uint64) uint64 {
 	return h ^ h>>29
 }
 
+// draws counts the draws of one thing, such as a file: what befalls it must not
+// depend on how much is done to other things.
+type draws struct{ key, n uint64 }
+
+// next returns random bits for the next draw of a thing of a node.
+func (z Noise) next(stream Stream, node uint64, d *draws) uint64 {
+	d.n++
+	return z.Bits(stream, node, d.key, d.n)
+}
+
+// keyOf makes a key of a name.
+func keyOf(name string) uint64 {
+	h := uint64(0x9e3779b97f4a7c15)
+	for i := range len(name) {
+		h = fold(h^uint64(name[i]), 0xe7037ed1a0b428db)
+	}
+	return h
+}
+
 // fold multiplies into 128 bits and folds the halves together.
 func fold(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a, b)

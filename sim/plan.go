@@ -25,9 +25,9 @@ func DefaultFaults() []FaultKind {
 
 // faultShape is how faults of one kind are drawn.
 type faultShape struct {
-	weight           int64
-	forLow, forHigh  clock.Duration
-	paramLow, parmHi int64
+	weight              int64
+	forLow, forHigh     clock.Duration
+	paramLow, paramHigh int64
 }
 
 // faultShapes says how often a kind is chosen among those that may occur, for how
@@ -110,8 +110,8 @@ func drawFault(r *Rand, node int32, kind FaultKind, safety clock.Duration) Fault
 	if shape.forHigh > 0 {
 		f.For = clock.Duration(r.LogUniform(int64(shape.forLow), int64(shape.forHigh)))
 	}
-	if shape.parmHi > 0 {
-		f.Param = r.LogUniform(max(1, shape.paramLow), shape.parmHi)
+	if shape.paramHigh > 0 {
+		f.Param = r.LogUniform(max(1, shape.paramLow), shape.paramHigh)
 	}
 	switch kind {
 	case ClockJump, ClockDrift: // either way

@@ -41,7 +41,9 @@ var mixed = Scenario{Name: "mixed", Draw: func(r *Rand, s *Setup) {
 }}
 
 func runMixed(t testing.TB, seed uint64, o RunOptions) *Outcome {
-	o.Codec = new(compress.Codec)
+	if o.Codec == nil {
+		o.Codec = new(compress.Codec)
+	}
 	outcome, err := mixed.Run(seed, &o)
 	require.NoError(t, err)
 	return outcome
@@ -273,9 +275,10 @@ func TestPlanIsDrawnFromTheSeedAlone(t *testing.T) {
 
 func BenchmarkRun(b *testing.B) {
 	b.ReportAllocs()
+	codec := new(compress.Codec)
 	var events, seed int64
 	for b.Loop() {
-		events += runMixed(b, uint64(seed), RunOptions{}).Events
+		events += runMixed(b, uint64(seed), RunOptions{Codec: codec}).Events
 		seed++
 	}
 	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
