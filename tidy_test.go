@@ -44,7 +44,7 @@ var layers = map[string][]string{
 	"sim/conformance": {"clock", "core/log", "sim"},
 	"scenarios": {"clock", "checker", "core/batch", "core/compress", "core/log", "core/mutant", "netsim",
 		"sim"},
-	"realnet": {"clock", "core", "core/batch", "core/compress", "core/config", "core/errcode", "core/log",
+	"realnet": {"clock", "core", "core/batch", "core/compress", "core/config", "core/errcode", "core/invariant", "core/log",
 		"core/metadata", "core/wire"},
 }
 

@@ -152,16 +152,16 @@ func (s *sweep) run(t task) {
 		}
 		return
 	}
-	failure := judge(scenario.Name, t.seed, outcome, again)
+	failure := Judge(scenario.Name, t.seed, outcome, again)
 	s.add(t, outcome, failure, wall)
 	if s.report != nil {
 		s.report(Ran{Scenario: scenario.Name, Seed: t.seed, Outcome: outcome, Failure: failure})
 	}
 }
 
-// judge makes a failure of a run that broke a promise, or that came out otherwise
+// Judge makes a failure of a run that broke a promise, or that came out otherwise
 // when it was run again.
-func judge(scenario string, seed uint64, outcome, again *sim.Outcome) *Failure {
+func Judge(scenario string, seed uint64, outcome, again *sim.Outcome) *Failure {
 	var all []string
 	for _, v := range outcome.Violations {
 		all = append(all, v.String())
