@@ -2,6 +2,7 @@ package log
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -32,11 +33,12 @@ type logMachine struct {
 	end      int64
 	epoch    int32
 	started  []epochEntry // epochs that wrote or were assigned
-	next     map[int64]int32
+	next     map[int64]int32 // sequence by producer
+	before   map[int64]int32 // the same, before batches
 }
 
 func newLogMachine(t *rapid.T, mutants mutant.Set) *logMachine {
-	m := &logMachine{d: newDevice(), next: map[int64]int32{}}
+	m := &logMachine{d: newDevice(), next: map[int64]int32{}, before: map[int64]int32{}}
 	m.d.set.Mutants = mutants
 	cfg := m.d.cfg
 	cfg.SegmentBytes = rapid.Int64Range(300, 1500).Draw(t, "segment.bytes")
@@ -323,9 +325,6 @@ func (m *logMachine) Crash(t *rapid.T) {
 	require.GreaterOrEqual(t, l.LogEndOffset(), held, "what was held is kept")
 	require.LessOrEqual(t, l.LogEndOffset(), m.end)
 	require.GreaterOrEqual(t, l.LogStartOffset(), start)
-	if strings.Contains(r.Text, "segments") && strings.Contains(r.Text, "starts") {
-		m.batches = nil // even those below the log start offset, and their producers
-	}
 	m.forget(t, l.LogEndOffset())
 }
 
@@ -354,11 +353,20 @@ func (m *logMachine) forget(t *rapid.T, end int64) {
 	}
 	m.end = end
 	m.cutEpochs()
-	m.next = map[int64]int32{}
+	m.next = maps.Clone(m.before)
 	for _, b := range m.batches {
 		if b.producer > 0 {
 			m.next[b.producer] = b.sequence + int32(len(b.records))
 		}
+	}
+	if m.d.log.Size() == 0 {
+		// Nothing is left of the records, and perhaps of their producers, if all of the
+		// log was lost below its start.
+		m.batches, m.before = nil, map[int64]int32{}
+		for _, p := range m.d.log.Producers(m.d.now) {
+			m.before[p.ProducerID] = p.LastSequence + 1
+		}
+		m.next = maps.Clone(m.before)
 	}
 	if m.d.log.LatestEpoch() > m.epoch {
 		t.Fatalf("epoch %d was never assigned", m.d.log.LatestEpoch())
