@@ -212,7 +212,7 @@ func appendRecords(
 	var r batch.Record
 	for all.Next(&r) {
 		record, err := metadata.DecodeRecord(r.Value)
-		if err != nil && !errors.Is(err, metadata.ErrUnsupported) {
+		if err != nil && !errors.Is(err, metadata.ErrNotKept) {
 			return nil, err
 		}
 		if err == nil {

@@ -107,6 +107,8 @@ func (b *builder) fold(r Record) {
 		b.setFeature(r)
 	case *ProducerIDsRecord:
 		b.m.nextProducerID = r.NextProducerID
+	case *ClearELRRecord:
+		b.clearELR(r)
 	case *NoOpRecord:
 	case *BeginTransactionRecord:
 		b.m.inTransaction = true
@@ -242,6 +244,30 @@ func (b *builder) changePartition(r *PartitionChangeRecord) {
 	b.partitions = append(b.partitions, mark)
 }
 
+// clearELR forgets the eligible leader replicas. It is no change of the partitions:
+// their epochs stay.
+func (b *builder) clearELR(r *ClearELRRecord) {
+	b.close()
+	var topics []*Topic
+	if t := b.m.Topic(r.TopicName); t != nil {
+		topics = append(topics, t)
+	}
+	if r.TopicName == "" {
+		topics = slices.Collect(b.m.Topics())
+	}
+	for _, t := range topics {
+		for i := range t.Partitions {
+			if p := &t.Partitions[i]; p.ELR == nil && p.LastKnownELR == nil {
+				continue
+			}
+			own := &b.open(t.ID).Partitions[i]
+			own.ELR, own.LastKnownELR = nil, nil
+			b.partitions = append(b.partitions,
+				partitionMark{id: t.ID, index: int32(i), replicas: true})
+		}
+	}
+}
+
 func (b *builder) removeTopic(r *RemoveTopicRecord) {
 	b.close()
 	t := b.m.TopicByID(r.TopicID)
@@ -307,8 +333,8 @@ func changed(entries []config.Entry, r *ConfigRecord) []config.Entry {
 func (b *builder) registerBroker(r *RegisterBrokerRecord) {
 	b.putBroker(&Broker{
 		Rack: r.Rack, Endpoints: some(r.EndPoints), Features: some(r.Features),
-		LogDirs: some(r.LogDirs),
-		Epoch:   r.BrokerEpoch, Incarnation: r.IncarnationID, ID: r.BrokerID,
+		LogDirs: some(r.LogDirs), CordonedLogDirs: some(r.CordonedLogDirs),
+		Epoch: r.BrokerEpoch, Incarnation: r.IncarnationID, ID: r.BrokerID,
 		Fenced: r.Fenced, InControlledShutdown: r.InControlledShutdown,
 	})
 }
@@ -346,6 +372,9 @@ func (b *builder) changeRegistration(r *BrokerRegistrationChangeRecord) {
 	}
 	if len(r.LogDirs) > 0 {
 		broker.LogDirs = r.LogDirs
+	}
+	if r.CordonedLogDirs != nil {
+		broker.CordonedLogDirs = some(r.CordonedLogDirs)
 	}
 	b.putBroker(&broker)
 }

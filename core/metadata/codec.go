@@ -13,8 +13,12 @@ const frameVersion = 1
 var ErrCorrupt = errors.New("corrupt metadata record")
 
 // ErrUnsupported is what DecodeRecord returns for a record of a type or a version
-// that this software does not know.
+// that this software does not know. An image made without it may be wrong.
 var ErrUnsupported = errors.New("unsupported metadata record")
+
+// ErrNotKept is what DecodeRecord returns for a record of Kafka's about something
+// that no image holds, such as quotas.
+var ErrNotKept = errors.New("metadata record of a type that is not kept")
 
 // AppendRecord appends a record as it stands as the value of a record in the
 // metadata log.
@@ -43,6 +47,9 @@ func DecodeRecord(value []byte) (Record, error) {
 	}
 	if key > 1<<15-1 || version > 1<<15-1 {
 		return nil, fmt.Errorf("%w: type %d, version %d", ErrCorrupt, key, version)
+	}
+	if notKept(int16(key)) {
+		return nil, fmt.Errorf("%w: type %d, version %d", ErrNotKept, key, version)
 	}
 	r, highest := newRecord(int16(key))
 	if r == nil || int16(version) > highest {

@@ -48,6 +48,14 @@ var goldens = []struct {
 		"01 00 03 00000001 00" + id1Hex + "0000000000000007 01 01 00 01 00 00",
 	},
 	{
+		"register broker with cordoned directories", &RegisterBrokerRecord{
+			BrokerID: 1, IncarnationID: id1, BrokerEpoch: 7, EndPoints: []BrokerEndpoint{},
+			Features: []BrokerFeature{}, LogDirs: []ID{id1, id2}, CordonedLogDirs: []ID{id2},
+		},
+		"01 00 04 00000001 00" + id1Hex + "0000000000000007 01 01 00 00 00" +
+			"02 00 21 03" + id1Hex + id2Hex + "01 11 02" + id2Hex,
+	},
+	{
 		"unregister broker", &UnregisterBrokerRecord{BrokerID: 2, BrokerEpoch: 3},
 		"01 01 00 00000002 0000000000000003 00",
 	},
@@ -127,6 +135,13 @@ var goldens = []struct {
 		},
 		"01 11 02 00000001 0000000000000002 03 00 01 01 01 01 01 02 11 02" + id2Hex,
 	},
+	{
+		"broker registration change to no cordoned directories", &BrokerRegistrationChangeRecord{
+			BrokerID: 1, BrokerEpoch: 2, CordonedLogDirs: []ID{},
+		},
+		"01 11 03 00000001 0000000000000002 01 03 01 01",
+	},
+	{"clear the eligible replicas", &ClearELRRecord{TopicName: "foo"}, "01 1c 00 04666f6f 00"},
 	{"no op", &NoOpRecord{}, "01 14 00 00"},
 	{"begin transaction", &BeginTransactionRecord{Name: pointer("x")}, "01 17 00 01 00 02 0278"},
 	{"begin nameless transaction", &BeginTransactionRecord{}, "01 17 00 00"},
@@ -199,6 +214,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"empty", "", ErrCorrupt},
 		{"frame version 0", "00 02 00", ErrUnsupported},
 		{"unknown type", "01 63 00 00", ErrUnsupported},
+		{"type that is not kept", "01 12 00", ErrNotKept},
 		{"unknown version", "01 02 01 04666f6f" + id1Hex + "00", ErrUnsupported},
 		{"huge type", "01 808004 00", ErrCorrupt},
 		{"null name", "01 02 00 00" + id1Hex + "00", ErrCorrupt},

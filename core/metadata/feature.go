@@ -11,5 +11,5 @@ const (
 // The levels of the metadata version that Kafka's releases write.
 const (
 	MetadataVersionMin int16 = 7  // 3.3-IV3
-	MetadataVersionMax int16 = 29 // 4.2-IV1
+	MetadataVersionMax int16 = 30 // 4.3-IV0
 )

@@ -72,6 +72,7 @@ type Broker struct {
 	Endpoints            []BrokerEndpoint
 	Features             []BrokerFeature
 	LogDirs              []ID
+	CordonedLogDirs      []ID // take no new partitions
 	Epoch                int64
 	Incarnation          ID
 	ID                   int32

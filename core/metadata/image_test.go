@@ -310,3 +310,41 @@ func BenchmarkTopic(b *testing.B) {
 		}
 	}
 }
+
+// What min.insync.replicas was decides who is eligible; when it changes, nobody is.
+func TestClearELR(t *testing.T) {
+	eligible := func(id ID) *PartitionRecord {
+		return &PartitionRecord{
+			TopicID: id, Replicas: []int32{1, 2}, ISR: []int32{1}, Leader: 1,
+			EligibleLeaderReplicas: []int32{2}, LastKnownELR: []int32{1},
+		}
+	}
+	m, _ := emptyImage(t).Apply([]Record{
+		&TopicRecord{Name: "a", TopicID: id1}, eligible(id1),
+		&TopicRecord{Name: "b", TopicID: id2}, eligible(id2),
+	})
+	none := Partition{Replicas: []int32{1, 2}, ISR: []int32{1}, Leader: 1}
+
+	one, d := m.Apply([]Record{&ClearELRRecord{TopicName: "b"}, &ClearELRRecord{TopicName: "gone"}})
+	require.Equal(t, []PartitionDelta{{Topic: one.Topic("b"), Replicas: true}}, d.Partitions)
+	require.Equal(t, none, one.Topic("b").Partitions[0])
+	require.Equal(t, []int32{2}, one.Topic("a").Partitions[0].ELR)
+	require.Equal(t, []int32{2}, m.Topic("b").Partitions[0].ELR, "the old image is as it was")
+
+	all, d := one.Apply([]Record{&ClearELRRecord{}})
+	require.Equal(t, []PartitionDelta{{Topic: all.Topic("a"), Replicas: true}}, d.Partitions)
+	require.Equal(t, none, all.Topic("a").Partitions[0])
+}
+
+// A log directory is cordoned by the registration or by a change of it (KIP-1066).
+func TestCordonedLogDirs(t *testing.T) {
+	m, _ := emptyImage(t).Apply([]Record{
+		&RegisterBrokerRecord{BrokerID: 1, LogDirs: []ID{id1, id2}, CordonedLogDirs: []ID{id1}},
+	})
+	require.Equal(t, []ID{id1}, m.Broker(1).CordonedLogDirs)
+	m, _ = m.Apply([]Record{&BrokerRegistrationChangeRecord{BrokerID: 1, Fenced: -1}})
+	require.Equal(t, []ID{id1}, m.Broker(1).CordonedLogDirs)
+	m, d := m.Apply([]Record{&BrokerRegistrationChangeRecord{BrokerID: 1, CordonedLogDirs: []ID{}}})
+	require.Nil(t, m.Broker(1).CordonedLogDirs)
+	require.Equal(t, []int32{1}, d.Brokers)
+}

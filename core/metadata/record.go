@@ -20,6 +20,7 @@ type RegisterBrokerRecord struct {
 	EndPoints            []BrokerEndpoint
 	Features             []BrokerFeature
 	LogDirs              []ID
+	CordonedLogDirs      []ID // KIP-1066; nil: none
 	BrokerEpoch          int64
 	IncarnationID        ID
 	BrokerID             int32
@@ -126,6 +127,7 @@ type ProducerIDsRecord struct {
 // BrokerRegistrationChangeRecord says what changed of a broker's registration.
 type BrokerRegistrationChangeRecord struct {
 	LogDirs              []ID // empty: no change
+	CordonedLogDirs      []ID // KIP-1066; nil: no change
 	BrokerEpoch          int64
 	BrokerID             int32
 	Fenced               int8 // -1: unfenced, 0: no change, 1: fenced
@@ -145,12 +147,18 @@ type EndTransactionRecord struct{}
 // AbortTransactionRecord drops the records since a BeginTransactionRecord.
 type AbortTransactionRecord struct{ Reason *string }
 
+// ClearELRRecord says that no partition of a topic has eligible leader replicas any
+// more, because what its min.insync.replicas were has changed (KIP-966).
+type ClearELRRecord struct {
+	TopicName string // empty: all topics
+}
+
 // newRecord returns an empty record of a type with the schema's defaults, and the
 // highest version of it that is understood; nil if the type is not known.
 func newRecord(key int16) (Record, int16) {
 	switch key {
 	case 0:
-		return &RegisterBrokerRecord{Fenced: true}, 3
+		return &RegisterBrokerRecord{Fenced: true}, 4
 	case 1:
 		return &UnregisterBrokerRecord{}, 0
 	case 2:
@@ -170,7 +178,7 @@ func newRecord(key int16) (Record, int16) {
 	case 15:
 		return &ProducerIDsRecord{}, 0
 	case 17:
-		return &BrokerRegistrationChangeRecord{}, 2
+		return &BrokerRegistrationChangeRecord{}, 3
 	case 20:
 		return &NoOpRecord{}, 0
 	case 23:
@@ -179,8 +187,27 @@ func newRecord(key int16) (Record, int16) {
 		return &EndTransactionRecord{}, 0
 	case 25:
 		return &AbortTransactionRecord{}, 0
+	case 28:
+		return &ClearELRRecord{}, 0
 	}
 	return nil, 0
+}
+
+// notKept reports whether Kafka has a type of records that no image holds.
+func notKept(key int16) bool {
+	switch key {
+	case 10, // DelegationTokenRecord
+		11, // UserScramCredentialRecord
+		14, // ClientQuotaRecord
+		18, // AccessControlEntryRecord
+		19, // RemoveAccessControlEntryRecord
+		21, // ZkMigrationStateRecord
+		22, // RemoveUserScramCredentialRecord
+		26, // RemoveDelegationTokenRecord
+		27: // RegisterControllerRecord
+		return true
+	}
+	return false
 }
 
 func (*RegisterBrokerRecord) key() int16           { return 0 }
@@ -197,8 +224,8 @@ func (*NoOpRecord) key() int16                     { return 20 }
 func (*BeginTransactionRecord) key() int16         { return 23 }
 func (*EndTransactionRecord) key() int16           { return 24 }
 func (*AbortTransactionRecord) key() int16         { return 25 }
+func (*ClearELRRecord) key() int16                 { return 28 }
 
-func (*RegisterBrokerRecord) version() int16   { return 3 }
 func (*UnregisterBrokerRecord) version() int16 { return 0 }
 func (*TopicRecord) version() int16            { return 0 }
 func (*ConfigRecord) version() int16           { return 0 }
@@ -209,6 +236,14 @@ func (*NoOpRecord) version() int16             { return 0 }
 func (*BeginTransactionRecord) version() int16 { return 0 }
 func (*EndTransactionRecord) version() int16   { return 0 }
 func (*AbortTransactionRecord) version() int16 { return 0 }
+func (*ClearELRRecord) version() int16         { return 0 }
+
+func (r *RegisterBrokerRecord) version() int16 {
+	if r.CordonedLogDirs != nil {
+		return 4
+	}
+	return 3
+}
 
 func (r *PartitionRecord) version() int16 {
 	if r.EligibleLeaderReplicas != nil || r.LastKnownELR != nil {
@@ -229,6 +264,8 @@ func (r *PartitionChangeRecord) version() int16 {
 
 func (r *BrokerRegistrationChangeRecord) version() int16 {
 	switch {
+	case r.CordonedLogDirs != nil:
+		return 3
 	case len(r.LogDirs) > 0:
 		return 2
 	case r.InControlledShutdown != 0:

@@ -31,6 +31,9 @@ func (r *RegisterBrokerRecord) appendBody(dst []byte) []byte {
 	if len(r.LogDirs) > 0 {
 		t.add(0, appendIDs(nil, r.LogDirs))
 	}
+	if r.CordonedLogDirs != nil {
+		t.add(1, appendIDs(nil, r.CordonedLogDirs))
+	}
 	return t.appendTo(dst)
 }
 
@@ -49,10 +52,14 @@ func (r *RegisterBrokerRecord) decodeBody(d *decoder, version int16) {
 		r.InControlledShutdown = d.bool()
 	}
 	d.tags(func(tag uint64, value *decoder) bool {
-		if tag != 0 || version < 3 {
+		switch {
+		case tag == 0 && version >= 3:
+			r.LogDirs = notNull(value, value.ids())
+		case tag == 1 && version >= 4:
+			r.CordonedLogDirs = value.ids()
+		default:
 			return false
 		}
-		r.LogDirs = notNull(value, value.ids())
 		return true
 	})
 }
@@ -264,6 +271,9 @@ func (r *BrokerRegistrationChangeRecord) appendBody(dst []byte) []byte {
 	if len(r.LogDirs) > 0 {
 		t.add(2, appendIDs(nil, r.LogDirs))
 	}
+	if r.CordonedLogDirs != nil {
+		t.add(3, appendIDs(nil, r.CordonedLogDirs))
+	}
 	return t.appendTo(dst)
 }
 
@@ -277,6 +287,8 @@ func (r *BrokerRegistrationChangeRecord) decodeBody(d *decoder, version int16) {
 			r.InControlledShutdown = value.int8()
 		case tag == 2 && version >= 2:
 			r.LogDirs = notNull(value, value.ids())
+		case tag == 3 && version >= 3:
+			r.CordonedLogDirs = value.ids()
 		default:
 			return false
 		}
@@ -299,6 +311,15 @@ func (*EndTransactionRecord) decodeBody(d *decoder, _ int16) { d.tags(noTags) }
 func (r *AbortTransactionRecord) appendBody(dst []byte) []byte { return appendText(dst, r.Reason) }
 
 func (r *AbortTransactionRecord) decodeBody(d *decoder, _ int16) { r.Reason = d.text() }
+
+func (r *ClearELRRecord) appendBody(dst []byte) []byte {
+	return append(appendString(dst, r.TopicName), 0)
+}
+
+func (r *ClearELRRecord) decodeBody(d *decoder, _ int16) {
+	r.TopicName = d.string()
+	d.tags(noTags)
+}
 
 // appendText appends tagged fields that hold at most a string under tag 0.
 func appendText(dst []byte, text *string) []byte {
