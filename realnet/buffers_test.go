@@ -8,7 +8,9 @@ import (
 
 func TestBuffersHaveTheSizeAskedFor(t *testing.T) {
 	p := newBuffers(1 << 30)
-	for _, size := range []int{1, minBufferBytes, minBufferBytes + 1, slabBytesMax, 1<<20 + 1, 200 << 20} {
+	for _, size := range []int{
+		1, minBufferBytes, minBufferBytes + 1, slabBytesMax, 1<<20 + 1, 200 << 20,
+	} {
 		b := p.get(size)
 		require.GreaterOrEqual(t, len(b.b), size)
 		require.Less(t, len(b.b), max(2*size, minBufferBytes+1))

@@ -48,7 +48,8 @@ func (d *Driver) fileOrders(t *turn, frame *buffer) {
 		if frame != nil {
 			frame.retain()
 		}
-		q.writes = append(q.writes, writeOrder{Write: *w, handle: d.handles.take(w.File), frame: frame})
+		q.writes = append(q.writes,
+			writeOrder{Write: *w, handle: d.handles.take(w.File), frame: frame})
 		d.claimLog(t, q)
 	}
 	for i := range d.fx.Syncs {

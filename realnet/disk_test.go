@@ -23,7 +23,8 @@ func order(d *Driver, c *testCore, t *turn, f func(fx *core.Effects)) {
 
 func writeOf(file log.FileRef, text string, pos int64) log.Write {
 	return log.Write{
-		Log: 1, File: file, Data: []byte(text), Pos: pos, EndOffset: pos + int64(len(text)), Create: true,
+		Log: 1, File: file, Data: []byte(text), Pos: pos, EndOffset: pos + int64(len(text)),
+		Create: true,
 	}
 }
 
@@ -31,7 +32,9 @@ func TestWritesThatMeetAreOne(t *testing.T) {
 	d, c := newTestDriver(t)
 	file := log.FileRef{ID: 1, Path: filepath.Join(c.dir, "f")}
 	writer, other := d.newTurn(), d.newTurn()
-	order(d, c, writer, func(fx *core.Effects) { fx.Writes = append(fx.Writes, writeOf(file, "one ", 0)) })
+	order(d, c, writer, func(fx *core.Effects) {
+		fx.Writes = append(fx.Writes, writeOf(file, "one ", 0))
+	})
 	order(d, c, other, func(fx *core.Effects) {
 		fx.Writes = append(fx.Writes, writeOf(file, "two ", 4), writeOf(file, "gap", 100))
 	})
@@ -73,7 +76,8 @@ func TestSyncsFollowTheWritesBeforeThem(t *testing.T) {
 	order(d, c, turn, func(fx *core.Effects) {
 		fx.Writes = append(fx.Writes, writeOf(file, "one", 0), writeOf(file, "two", 3))
 		fx.Syncs = append(fx.Syncs,
-			log.Sync{Log: 1, File: file, EndOffset: 3, Dir: true}, log.Sync{Log: 1, File: file, EndOffset: 6})
+			log.Sync{Log: 1, File: file, EndOffset: 3, Dir: true},
+			log.Sync{Log: 1, File: file, EndOffset: 6})
 	})
 	turn.drain()
 	waitFor(t, func() bool { return len(d.eventsOf(c)) >= 2 })
@@ -106,14 +110,17 @@ func TestAFailedWriteIsReportedOnceAndNothingIsTriedAfterIt(t *testing.T) {
 	good := log.FileRef{ID: 2, Path: filepath.Join(c.dir, "good")}
 	turn := d.newTurn()
 	order(d, c, turn, func(fx *core.Effects) {
-		fx.Writes = append(fx.Writes, writeOf(bad, "one", 0), writeOf(bad, "two", 3), writeOf(good, "x", 6))
+		fx.Writes = append(fx.Writes,
+			writeOf(bad, "one", 0), writeOf(bad, "two", 3), writeOf(good, "x", 6))
 		fx.Syncs = append(fx.Syncs, log.Sync{Log: 1, File: bad, EndOffset: 7})
 	})
 	turn.drain()
 	require.Equal(t, []string{"write log=1 end=7 failed", "sync log=1 end=7 failed"}, d.eventsOf(c))
 	require.ErrorIs(t, d.logs[1].err, log.ErrNoSpace)
 
-	order(d, c, turn, func(fx *core.Effects) { fx.Writes = append(fx.Writes, writeOf(good, "x", 7)) })
+	order(d, c, turn, func(fx *core.Effects) {
+		fx.Writes = append(fx.Writes, writeOf(good, "x", 7))
+	})
 	turn.drain()
 	require.Equal(t, "write log=1 end=8 failed", d.eventsOf(c)[2])
 	require.NoFileExists(t, good.Path)

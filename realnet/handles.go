@@ -341,12 +341,14 @@ func (hs *handles) unpin(m *mapping) {
 // filed before may still read it, if it is open.
 func (hs *handles) release(ref log.FileRef) {
 	hs.mu.Lock()
+	defer hs.mu.Unlock()
 	h := hs.find(ref)
-	invariant.True(!h.released, "a file is released once")
+	if h.released {
+		return
+	}
 	h.released = true
 	hs.epochs.retire(h)
 	hs.forgetDone()
-	hs.mu.Unlock()
 }
 
 // sweep closes what release left.

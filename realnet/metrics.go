@@ -151,7 +151,8 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for i := range counters {
 		out <- counters[i].desc
 	}
-	for _, desc := range []*prometheus.Desc{requestsDesc, filesDesc, mapsDesc, jobsDesc, memoryDesc} {
+	others := [...]*prometheus.Desc{requestsDesc, filesDesc, mapsDesc, jobsDesc, memoryDesc}
+	for _, desc := range others {
 		out <- desc
 	}
 }

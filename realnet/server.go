@@ -17,12 +17,13 @@ import (
 
 // connLimits bound the connections of a server. Zero means Kafka's default.
 type connLimits struct {
-	connectionsMax      int           // max.connections: further ones wait to be accepted
-	connectionsPerIPMax int           // max.connections.per.ip: further ones are closed
-	idleMax             time.Duration // connections.max.idle.ms; negative: no limit
-	requestBytesMax     int32         // socket.request.max.bytes
-	requestMemoryMax    int64         // queued.max.request.bytes; default: 1/8 of the memory
-	inFlightMax         int           // unanswered requests of one connection
+	connectionsMax      int            // max.connections: further ones wait to be accepted
+	connectionsPerIPMax int            // max.connections.per.ip: further ones are closed
+	perIPOverrides      map[string]int // max.connections.per.ip.overrides, by address
+	idleMax             time.Duration  // connections.max.idle.ms; negative: no limit
+	requestBytesMax     int32          // socket.request.max.bytes
+	requestMemoryMax    int64          // queued.max.request.bytes; default: 1/8 of the memory
+	inFlightMax         int            // unanswered requests of one connection
 }
 
 // defaults fills in what is zero.
@@ -148,7 +149,11 @@ func (n *network) admit(socket *net.TCPConn, listener string) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed || n.perIP[peer] >= n.limits.connectionsPerIPMax {
+	perIPMax, ok := n.limits.perIPOverrides[peer]
+	if !ok {
+		perIPMax = n.limits.connectionsPerIPMax
+	}
+	if n.closed || n.perIP[peer] >= perIPMax {
 		n.driver.metrics.refused.Add(1)
 		socket.Close()
 		return

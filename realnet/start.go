@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -52,11 +53,16 @@ type Server struct {
 	locks   []*dirLock
 	bound   []boundListener
 	metrics *http.Server
+	scraped net.Listener  // of metrics
 	stop    chan struct{} // closed by Close
 	closing sync.Once
 	done    chan struct{} // closed when everything is given back
 	err     error         // why, if the node stopped by itself; set before done is closed
 }
+
+// jobWorkersMin is how many jobs run at once on one log directory, at least. Most of
+// them wait for syncs, which the file system carries out together.
+const jobWorkersMin = 16
 
 type boundListener struct {
 	net.Listener
@@ -103,7 +109,7 @@ func (s *Server) open(cfg *Config, props *config.Broker) error {
 	if options.ClusterID == "" {
 		options.ClusterID = randomID()
 	}
-	options.Host, options.Port = s.advertised(props)
+	options.Listeners = s.advertised(props)
 	broker, err := core.New(options)
 	if err != nil {
 		return err
@@ -114,7 +120,11 @@ func (s *Server) open(cfg *Config, props *config.Broker) error {
 	s.driver = newDriver(broker, codec, newHandles(cfg.OpenFilesMax, cfg.MappedFilesMax), m)
 	m.driver = s.driver
 	s.driver.onReports = s.logReports
-	s.network = newNetwork(s.driver, limitsOf(props), s.logger)
+	limits, err := limitsOf(props)
+	if err != nil {
+		return err
+	}
+	s.network = newNetwork(s.driver, limits, s.logger)
 	if err := s.serveMetrics(cfg.MetricsAddress, m); err != nil {
 		return err
 	}
@@ -125,24 +135,41 @@ func (s *Server) open(cfg *Config, props *config.Broker) error {
 		}
 		s.driver.syncers = append(s.driver.syncers, y)
 	}
-	s.driver.start(len(dirs) * max(2, int(props.NumRecoveryThreadsPerDataDir)))
+	s.driver.start(len(dirs) * max(jobWorkersMin, int(props.NumRecoveryThreadsPerDataDir)))
 	return nil
 }
 
-func limitsOf(props *config.Broker) connLimits {
-	return connLimits{
+// limitsOf reads the limits of connections from the configuration.
+func limitsOf(props *config.Broker) (connLimits, error) {
+	l := connLimits{
 		connectionsMax:      int(props.MaxConnections),
 		connectionsPerIPMax: int(props.MaxConnectionsPerIP),
+		perIPOverrides:      map[string]int{},
 		idleMax:             time.Duration(props.ConnectionsMaxIdle),
 		requestBytesMax:     props.SocketRequestMaxBytes,
 		requestMemoryMax:    max(0, props.QueuedMaxRequestBytes),
 	}
+	for _, e := range props.MaxConnectionsPerIPByHost {
+		n, err := strconv.Atoi(e.Value)
+		if err != nil {
+			return l, fmt.Errorf("max.connections.per.ip.overrides: %s: %w", e.Name, err)
+		}
+		addresses, err := net.DefaultResolver.LookupHost(context.Background(), e.Name)
+		if err != nil {
+			return l, fmt.Errorf("max.connections.per.ip.overrides: %w", err)
+		}
+		for _, a := range addresses {
+			l.perIPOverrides[a] = n
+		}
+	}
+	return l, nil
 }
 
 func (s *Server) bindAll(props *config.Broker) error {
 	for _, e := range props.Listeners {
 		if slices.Contains(props.ControllerListenerNames, e.Name) {
-			s.logger.Info("listener not opened: the controller is in this process", "listener", e.Name)
+			s.logger.Info("listener not opened: the controller is in this process",
+				"listener", e.Name)
 			continue
 		}
 		if e.Protocol != config.Plaintext {
@@ -160,24 +187,28 @@ func (s *Server) bindAll(props *config.Broker) error {
 	return nil
 }
 
-// advertised is what clients are told to connect to.
-func (s *Server) advertised(props *config.Broker) (string, int32) {
-	var e config.Endpoint
-	for _, a := range props.AdvertisedListeners {
-		if a.Name == s.bound[0].name {
-			e = a
+// advertised is what clients are told to connect to, for each listener.
+func (s *Server) advertised(props *config.Broker) []config.Endpoint {
+	list := make([]config.Endpoint, 0, len(s.bound))
+	for _, ln := range s.bound {
+		e := config.Endpoint{Name: ln.name}
+		for _, a := range props.AdvertisedListeners {
+			if a.Name == ln.name {
+				e = a
+			}
 		}
-	}
-	if e.Host == "" {
-		e.Host = "localhost"
-		if name, err := os.Hostname(); err == nil {
-			e.Host = name
+		if e.Host == "" {
+			e.Host = "localhost"
+			if name, err := os.Hostname(); err == nil {
+				e.Host = name
+			}
 		}
+		if e.Port == 0 {
+			e.Port = port(ln)
+		}
+		list = append(list, e)
 	}
-	if e.Port == 0 {
-		e.Port = port(s.bound[0])
-	}
-	return e.Host, e.Port
+	return list
 }
 
 // lockAll makes the paths of the log directories absolute and locks them.
@@ -211,6 +242,7 @@ func (s *Server) serveMetrics(address string, m *metrics) error {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	s.scraped = ln
 	s.metrics = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		if err := s.metrics.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
@@ -281,6 +313,14 @@ func (s *Server) Err() error {
 
 // Addr returns the address of the first listener.
 func (s *Server) Addr() string { return s.bound[0].Addr().String() }
+
+// MetricsAddr returns the address that serves /metrics, or "" if none does.
+func (s *Server) MetricsAddr() string {
+	if s.scraped == nil {
+		return ""
+	}
+	return s.scraped.Addr().String()
+}
 
 // MetricsRegistry makes a registry of the node's own metrics.
 func (s *Server) MetricsRegistry() *prometheus.Registry {

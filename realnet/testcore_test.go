@@ -33,7 +33,9 @@ type testCore struct {
 
 type testLog struct {
 	file    log.FileRef
-	pos     int64
+	pos     int64 // where the next write goes
+	written int64
+	durable int64
 	pending []testProduce
 }
 
@@ -63,7 +65,8 @@ func (c *testCore) Step(now clock.Time, ev core.Event, fx *core.Effects) {
 		c.written(ev, fx)
 	case *core.SyncDone:
 		c.note("sync log=%d end=%d %s", ev.Log, ev.EndOffset, errText(ev.Err))
-		c.answer(ev.Log, ev.EndOffset, true, fx)
+		c.log(ev.Log).durable = ev.EndOffset
+		c.answer(ev.Log, fx)
 	case *core.TimerFired:
 		c.fired++
 		c.due = clock.Never
@@ -163,14 +166,23 @@ func (c *testCore) written(ev *core.WriteDone, fx *core.Effects) {
 			})
 		}
 	}
-	c.answer(ev.Log, ev.EndOffset, false, fx)
+	l.written = ev.EndOffset
+	c.answer(ev.Log, fx)
 }
 
-// answer answers the produces up to end that wait for no more than a write or a sync.
-func (c *testCore) answer(id log.ID, end int64, synced bool, fx *core.Effects) {
+// answer answers the produces that have what they wait for, in order.
+func (c *testCore) answer(id log.ID, fx *core.Effects) {
 	l := c.log(id)
-	for len(l.pending) > 0 && l.pending[0].end <= end && (synced || !l.pending[0].synced) {
-		fx.Responses = append(fx.Responses, l.pending[0].response)
+	for len(l.pending) > 0 {
+		p := &l.pending[0]
+		reached := l.written
+		if p.synced {
+			reached = l.durable
+		}
+		if reached < p.end {
+			return
+		}
+		fx.Responses = append(fx.Responses, p.response)
 		l.pending = l.pending[1:]
 	}
 }

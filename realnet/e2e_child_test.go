@@ -1,5 +1,0 @@
-package realnet
-
-const childEnv = "HEIBAN_REALNET_CHILD"
-
-func runChild() {}
