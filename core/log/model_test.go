@@ -247,7 +247,8 @@ func (m *logMachine) find(target int64) (offset, timestamp int64) {
 	for _, b := range m.batches {
 		for i, r := range b.records {
 			at := b.base + int64(i)
-			if at < m.d.log.LogStartOffset() || at >= m.d.log.HighWatermark() {
+			// A high watermark from before a crash may stand inside a batch.
+			if at < m.d.log.LogStartOffset() || b.end > m.d.log.HighWatermark() {
 				continue
 			}
 			if target == MaxTimestamp {
