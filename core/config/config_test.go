@@ -175,6 +175,34 @@ func TestListeners(t *testing.T) {
 	}
 }
 
+// The names of controller listeners stand for PLAINTEXT unless somebody thought of
+// protection.
+func TestControllerListenerProtocol(t *testing.T) {
+	b := parse(t, map[string]string{
+		"listeners":                 "PLAINTEXT://h:9092,Controller://h:9093",
+		"controller.listener.names": "CONTROLLER",
+	})
+	require.Equal(t, []Endpoint{
+		{Name: "PLAINTEXT", Host: "h", Port: 9092}, {Name: "CONTROLLER", Host: "h", Port: 9093},
+	}, b.Listeners)
+	for _, props := range []map[string]string{
+		{"listeners": "SSL://h:9092,CONTROLLER://h:9093"},
+		{"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT"},
+	} {
+		props["controller.listener.names"] = "CONTROLLER"
+		if props["listeners"] == "" {
+			props["listeners"] = "PLAINTEXT://h:9092,CONTROLLER://h:9093"
+		}
+		_, _, err := Parse(props)
+		require.EqualError(t, err, "listeners: listener CONTROLLER has no protocol in "+
+			"listener.security.protocol.map")
+	}
+	b = parse(t, map[string]string{
+		"listeners": "IN://h:1", "listener.security.protocol.map": "in:SSL",
+	})
+	require.Equal(t, SSL, b.Listeners[0].Protocol)
+}
+
 // What is nearer to the topic wins, and within one layer the finer unit.
 func TestPrecedence(t *testing.T) {
 	retention := func(static map[string]string, node, cluster, topic []Entry) int64 {

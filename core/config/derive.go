@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/invariant"
@@ -163,7 +164,7 @@ func (r *reader) network() {
 // listeners reads where the node listens and how clients reach it. Unless it is
 // told, it advertises what it listens on, controller listeners excepted.
 func (r *reader) listeners(n *Network) {
-	protocols, err := parseMap(r.string("listener.security.protocol.map"))
+	protocols, err := r.protocols(n)
 	if err != nil {
 		r.fail(fmt.Errorf("listener.security.protocol.map: %w", err))
 		return
@@ -190,6 +191,38 @@ func (r *reader) listeners(n *Network) {
 			r.fail(fmt.Errorf("advertised.listeners: %s cannot be reached by clients", e.Host))
 		}
 	}
+}
+
+// protocols returns the protocol of each listener name. Controller listeners need no
+// mention as long as the default stands and nothing is protected: a configuration that
+// Kafka's documentation gives as the least one has none.
+func (r *reader) protocols(n *Network) ([]Entry, error) {
+	const key = "listener.security.protocol.map"
+	given, err := parseMap(r.string(key))
+	if err != nil {
+		return nil, err
+	}
+	var protocols []Entry
+	for _, e := range given {
+		protocols = With(protocols, strings.ToUpper(e.Name), e.Value)
+	}
+	if _, source, _ := r.b.Get(key); source != Default {
+		return protocols, nil
+	}
+	names := slices.Clone(n.ControllerListenerNames)
+	for _, text := range SplitList(r.string("listeners")) {
+		name, _, _ := strings.Cut(text, "://")
+		names = append(names, name)
+	}
+	for _, name := range names {
+		if p, ok := protocolOf(name); ok && p != Plaintext {
+			return protocols, nil
+		}
+	}
+	for _, name := range n.ControllerListenerNames {
+		protocols = With(protocols, strings.ToUpper(name), Plaintext.String())
+	}
+	return protocols, nil
 }
 
 func (r *reader) logs() {
