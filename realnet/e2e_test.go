@@ -119,7 +119,7 @@ func TestProduceWithEveryCodecAndAck(t *testing.T) {
 	codecs := map[string]kgo.CompressionCodec{
 		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(),
 		"snappy": kgo.SnappyCompression(),
-		"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+		"lz4":    kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
 	}
 	acks := map[string][]kgo.Opt{
 		"0":          {kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite()},
