@@ -199,10 +199,9 @@ func TestFaultsReallyHappen(t *testing.T) {
 	}
 }
 
-// accuser finds a violation when it sees the nth step.
+// accuser finds a violation, or breaks down, when the faults are over.
 type accuser struct {
 	Silent
-	left  int
 	panic bool
 	found []Violation
 }
