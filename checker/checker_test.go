@@ -289,7 +289,7 @@ func crash(b *bench) { b.Stopped(p0, false) }
 func power(from int64) func(*bench) {
 	return func(b *bench) {
 		b.Stopped(p0, false)
-		b.Destroyed(p0, from, false)
+		b.Destroyed(p0, from, Power)
 	}
 }
 
@@ -306,7 +306,7 @@ func failedSync(b *bench) {
 func rot(from int64) func(*bench) {
 	return func(b *bench) {
 		b.Stopped(p0, false)
-		b.Destroyed(p0, from, true)
+		b.Destroyed(p0, from, Rot)
 	}
 }
 
@@ -328,9 +328,9 @@ func TestLedgerCountsCommittedLosses(t *testing.T) {
 	b.HighWatermark(p0, 3, 3)
 	b.Stopped(p0, false)
 	b.Stopped(p0, true) // a second stop changes nothing while it is down
-	b.Destroyed(p0, 2, false)
-	b.Destroyed(p0, 0, false)
-	b.Destroyed(p0, 1, false)
+	b.Destroyed(p0, 2, Power)
+	b.Destroyed(p0, 0, Power)
+	b.Destroyed(p0, 1, Power)
 	b.Online(p0, 0, 0)
 	b.expect()
 	require.Equal(t, Excused{Committed: 3}, b.Excused())
@@ -376,6 +376,52 @@ func TestRecoveryFidelity(t *testing.T) {
 	b.restart(2, 4)
 	b.expect("AckDurable/acked-lost")
 }
+
+func TestRecoveryFidelityOnDisk(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		policy  Policy
+		damaged error
+		change  func(batches []Batch) []Batch
+		want    []string
+	}{
+		{"as it was", Policy{}, nil, same, nil},
+		{"damage", Policy{}, errCRC, same, []string{"RecoveryFidelity/damage-kept"}},
+		{"a hole", Policy{}, nil, func(bs []Batch) []Batch { return append(bs[:1:1], bs[2:]...) },
+			[]string{"RecoveryFidelity/hole"}},
+		{"too short", Policy{}, nil, func(bs []Batch) []Batch { return bs[:2] },
+			[]string{"RecoveryFidelity/hole"}},
+		{"too long", Policy{}, nil, func(bs []Batch) []Batch {
+			return append(bs, Batch{BaseOffset: 6, EndOffset: 7})
+		}, []string{"RecoveryFidelity/other-batch"}},
+		{"changed", Policy{}, nil, func(bs []Batch) []Batch { bs[1].Hash++; return bs },
+			[]string{"RecoveryFidelity/other-batch"}},
+		{"cleaned", Policy{Compacted: true}, nil, func(bs []Batch) []Batch {
+			bs[1].Hash++
+			return bs[1:]
+		}, nil},
+		{"moved by the cleaner", Policy{Compacted: true}, nil, func(bs []Batch) []Batch {
+			bs[1].EndOffset--
+			return bs
+		}, []string{"RecoveryFidelity/other-batch"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, c.policy)
+			for range 3 {
+				b.put(2, -1)
+			}
+			b.restart(0, 6)
+			b.Inspected(p0, c.change(append([]Batch(nil), b.Partition(p0).Batches()...)), c.damaged)
+			b.expect(c.want...)
+		})
+	}
+	b := newBench(t, Policy{})
+	b.Destroyed(p0, 0, Rot)
+	b.Inspected(p0, nil, errCRC)
+	b.expect()
+}
+
+func same(batches []Batch) []Batch { return batches }
 
 func TestProducerSequence(t *testing.T) {
 	idempotent := func(b *bench, id int64, epoch int16, sequence int32, count int) Batch {

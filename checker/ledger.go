@@ -14,15 +14,24 @@ func (j *Judge) Stopped(id PartitionID, clean bool) {
 	}
 }
 
+// Cause is what destroyed a record.
+type Cause uint8
+
+// The causes.
+const (
+	Power     Cause = iota // took what was volatile
+	Rot                    // takes what is durable too, and may stay unnoticed
+	RotInTail              // the same, where recovery after an unclean stop must notice it
+)
+
 // Destroyed says that a fault took away the record at offset and so all behind it.
-// A power loss takes what was volatile; rot takes what was durable too.
-func (j *Judge) Destroyed(id PartitionID, offset int64, rot bool) {
+func (j *Judge) Destroyed(id PartitionID, offset int64, cause Cause) {
 	p := j.partitions[id]
 	if p.riskFrom == noOffset || offset < p.riskFrom {
 		p.riskFrom = offset
 	}
-	p.rotten = p.rotten || rot
-	p.rots = p.rots || rot
+	p.rotten = p.rotten || cause != Power
+	p.rots = p.rots || cause == Rot
 	if p.required != noOffset {
 		p.required = min(p.required, offset)
 	}
@@ -62,6 +71,57 @@ func (j *Judge) Online(id PartitionID, start, end int64) {
 	p.synced = min(p.synced, end)
 	if p.policy.Fsync {
 		p.synced = end // recovery must have seen to it: the next power loss tells
+	}
+}
+
+// Inspected compares what is on disk after a recovery with what was appended: each
+// batch must be there as it was, and nothing else. The cleaner may have taken
+// batches and records of compacted partitions. Damaged says that what follows the
+// batches is none.
+func (j *Judge) Inspected(id PartitionID, batches []Batch, damaged error) {
+	p := j.partitions[id]
+	if damaged != nil && !p.rots {
+		j.Report(RecoveryFidelity, "damage-kept", "%s: after %d batches: %v",
+			p.Name, len(batches), damaged)
+	}
+	if damaged != nil || p.rots {
+		return
+	}
+	at := 0
+	for i := range batches {
+		b := &batches[i]
+		for at < len(p.batches) && p.batches[at].BaseOffset < b.BaseOffset {
+			at++
+		}
+		if at == len(p.batches) || !p.sameBatch(&p.batches[at], b) {
+			j.Report(RecoveryFidelity, "other-batch", "%s: the batch at %d to %d was never there",
+				p.Name, b.BaseOffset, b.EndOffset)
+			return
+		}
+	}
+	if !p.policy.Compacted {
+		j.checkWhole(p, batches)
+	}
+}
+
+func (p *Partition) sameBatch(a, b *Batch) bool {
+	same := a.BaseOffset == b.BaseOffset && a.EndOffset == b.EndOffset
+	return same && (p.policy.Compacted || a.Hash == b.Hash && a.LeaderEpoch == b.LeaderEpoch)
+}
+
+// checkWhole judges that what lies between log start and end is on disk without gap.
+func (j *Judge) checkWhole(p *Partition, batches []Batch) {
+	next := p.logStart
+	for i := range batches {
+		b := &batches[i]
+		if b.BaseOffset > next {
+			break
+		}
+		next = max(next, b.EndOffset)
+	}
+	if next < p.logEnd {
+		j.Report(RecoveryFidelity, "hole", "%s: from %d to %d, but nothing is on disk at %d",
+			p.Name, p.logStart, p.logEnd, next)
 	}
 }
 

@@ -143,7 +143,7 @@ func TestStaleAnswers(t *testing.T) {
 	called := b.tick()
 	b.partitions[p0].synced = 0
 	b.Stopped(p0, false)
-	b.Destroyed(p0, 0, false)
+	b.Destroyed(p0, 0, Power)
 	b.Online(p0, 0, 0)
 	fresh := b.put(2, 1)
 	b.Fetched(&Fetched{
@@ -246,11 +246,18 @@ func TestOutOfRange(t *testing.T) {
 
 func TestCorruptBatches(t *testing.T) {
 	b := newBench(t, Policy{})
-	b.Destroyed(p0, 0, true)
+	b.Destroyed(p0, 0, Rot)
 	b.Corrupt(1, p0, 0, errCRC)
 	b.expect()
 
 	b = newBench(t, Policy{})
+	b.Corrupt(1, p0, 0, errCRC)
+	b.expect("ReadPrefix/corrupt")
+
+	b = newBench(t, Policy{})
+	b.Stopped(p0, false)
+	b.Destroyed(p0, 0, RotInTail)
+	b.Online(p0, 0, 0)
 	b.Corrupt(1, p0, 0, errCRC)
 	b.expect("ReadPrefix/corrupt")
 }

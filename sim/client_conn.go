@@ -28,7 +28,8 @@ type caller struct {
 
 // clientConn is one connection of a client.
 type clientConn struct {
-	calls []clientCall // without answer, oldest first
+	calls []clientCall  // without answer, oldest first
+	until clock.Instant // when to give up dialing
 	id    uint64
 	node  int32
 	lane  int8
@@ -105,7 +106,9 @@ func (c *caller) ready(node int32, lane int8) *clientConn {
 		}
 	}
 	c.lastConn++
-	conn := &clientConn{id: c.lastConn, node: node, lane: lane}
+	conn := &clientConn{
+		id: c.lastConn, node: node, lane: lane, until: c.now.Mono.Add(c.timeout),
+	}
 	c.conns = append(c.conns, conn)
 	c.out.Dials = append(c.out.Dials, ActorDial{Conn: conn.id, Node: node})
 	return nil
@@ -218,11 +221,23 @@ func (c *caller) wait(conn *clientConn) {
 	c.refused = append(c.refused, refusal{until: until, node: conn.node, lane: conn.lane})
 }
 
-// expire closes the connections whose oldest call is overdue.
+// overdue is when to give up a connection: nobody accepts it, or the oldest call has
+// waited too long.
+func (conn *clientConn) overdue() clock.Instant {
+	switch {
+	case conn.state == connDialing:
+		return conn.until
+	case len(conn.calls) > 0:
+		return conn.calls[0].deadline
+	}
+	return clock.Never
+}
+
+// expire closes the connections that are overdue.
 func (c *caller) expire() (lost []clientCall) {
 	for i := 0; i < len(c.conns); {
 		conn := c.conns[i]
-		if len(conn.calls) == 0 || conn.calls[0].deadline > c.now.Mono {
+		if conn.overdue() > c.now.Mono {
 			i++
 			continue
 		}
@@ -241,9 +256,7 @@ func (c *caller) hangUp(conn *clientConn) []clientCall {
 func (c *caller) deadline() clock.Instant {
 	at := clock.Never
 	for _, conn := range c.conns {
-		if len(conn.calls) > 0 {
-			at = min(at, conn.calls[0].deadline)
-		}
+		at = min(at, conn.overdue())
 	}
 	for _, r := range c.refused {
 		if r.until > c.now.Mono {

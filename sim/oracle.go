@@ -38,6 +38,7 @@ type oracleNode struct {
 	damage  int                           // pieces that were taken in
 	errors  int64                         // failed syncs that were taken in
 	up      bool
+	clean   bool // the last stop was
 }
 
 // hosted is one partition on one node, with the place of every batch that was
@@ -103,6 +104,7 @@ func (o *Oracle) NodeStopped(_ clock.Instant, id int32, stop *NodeStop) {
 	n := o.node(id)
 	o.takeFailedSyncs(n, id)
 	if n.up {
+		n.clean = stop.How == CleanStop
 		for _, h := range n.hosted {
 			o.judge.Stopped(h.id, stop.How == CleanStop)
 		}
@@ -120,9 +122,22 @@ func (o *Oracle) takeDamage(n *oracleNode, id int32) {
 		if h == nil || !strings.HasSuffix(name, logFileSuffix) {
 			continue
 		}
-		o.judge.Destroyed(h.id, h.firstHit(&d, name), d.Kind == BytesRotten)
+		o.judge.Destroyed(h.id, h.firstHit(&d, name), n.causeOf(h, &d))
 	}
 	n.damage = len(all)
+}
+
+// causeOf says what a damage is to recovery: it reads the last segment after an
+// unclean stop, and need not read what is before it.
+func (n *oracleNode) causeOf(h *hosted, d *Damage) checker.Cause {
+	last := len(h.placed) - 1
+	switch {
+	case d.Kind != BytesRotten:
+		return checker.Power
+	case !n.up && !n.clean && last >= 0 && h.placed[last].path == d.Path:
+		return checker.RotInTail
+	}
+	return checker.Rot
 }
 
 // takeFailedSyncs notes syncs that failed inside of jobs too, of which no event tells
@@ -183,7 +198,7 @@ func (o *Oracle) Stepped(_ clock.Instant, id int32, ev core.Event, fx *core.Effe
 	o.takeFailedSyncs(n, id)
 	for i := range fx.Reports {
 		if r := &fx.Reports[i]; r.Kind == core.PartitionOnline {
-			o.online(n, r)
+			o.online(n, id, r)
 		}
 	}
 	for i := range fx.Writes {
@@ -245,7 +260,7 @@ func (o *Oracle) checkpointed(n *oracleNode, starts []log.Checkpoint) {
 }
 
 // online takes up a partition that is served from now on.
-func (o *Oracle) online(n *oracleNode, r *core.Report) {
+func (o *Oracle) online(n *oracleNode, node int32, r *core.Report) {
 	id := checker.PartitionID{Topic: r.TopicID, Index: r.Partition}
 	dir := logDir + "/" + log.DirName(r.Topic, r.Partition)
 	h := n.dirs[dir]
@@ -257,6 +272,7 @@ func (o *Oracle) online(n *oracleNode, r *core.Report) {
 		o.judge.Meet(id, name, o.policy(r.Topic))
 	}
 	o.judge.Online(id, r.Offset, r.EndOffset)
+	o.inspect(node, h)
 	kept := h.placed[:0]
 	for _, p := range h.placed {
 		if p.base < r.EndOffset {
@@ -264,6 +280,22 @@ func (o *Oracle) online(n *oracleNode, r *core.Report) {
 		}
 	}
 	h.placed = kept
+}
+
+// inspect looks at the files that recovery left.
+func (o *Oracle) inspect(node int32, h *hosted) {
+	var batches []checker.Batch
+	for _, data := range o.world.Disk(node).segments(h.dir) {
+		for len(data) > 0 {
+			b, _, size, err := checker.ParseBatch(data)
+			if err != nil {
+				o.judge.Inspected(h.id, batches, err)
+				return
+			}
+			batches, data = append(batches, b), data[size:]
+		}
+	}
+	o.judge.Inspected(h.id, batches, nil)
 }
 
 // written takes in batches that are ordered to be written: from this moment on they
@@ -305,14 +337,25 @@ func (o *Oracle) reported(r *core.Report) {
 // Healed implements Observer.
 func (o *Oracle) Healed(clock.Instant) { o.healed = true }
 
-// Quiet reports whether no client waits for anything. It is what Config.Done asks.
+// Quiet reports whether nobody waits for anything. It is what Config.Done asks.
 func (o *Oracle) Quiet() bool {
 	for _, c := range o.clients {
 		if c.Pending() != "" {
 			return false
 		}
 	}
-	return true
+	return o.uncommitted() == nil
+}
+
+// uncommitted returns a partition whose high watermark has not reached its log end
+// offset, or nil.
+func (o *Oracle) uncommitted() *checker.Partition {
+	for _, p := range o.judge.Partitions() {
+		if !p.Deleted() && p.HighWatermark() < p.LogEnd() {
+			return p
+		}
+	}
+	return nil
 }
 
 // Found implements Observer.
@@ -336,6 +379,10 @@ func (o *Oracle) Finish(clock.Instant) []Violation {
 			if what := c.Pending(); what != "" {
 				o.judge.Report(checker.Progress, "stuck", "%s", what)
 			}
+		}
+		if p := o.uncommitted(); p != nil {
+			o.judge.Report(checker.Progress, "uncommitted", "%s: high watermark %d, log end offset %d",
+				p.Name, p.HighWatermark(), p.LogEnd())
 		}
 	}
 	o.judge.CheckTopics()

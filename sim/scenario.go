@@ -102,13 +102,12 @@ func (s *Setup) policyOf(topic string) checker.Policy {
 // consumers and adversaries.
 func (s *Setup) populate(w *World, j *checker.Judge) []Pending {
 	var pending []Pending
-	client := func() ClientConfig {
-		return ClientConfig{
-			Client: len(w.actors), Nodes: int32(max(s.Config.Nodes, 1)), Seed: s.Config.Seed,
-		}
+	client := func(c ClientConfig) ClientConfig {
+		c.Client, c.Nodes, c.Seed = len(w.actors), int32(max(s.Config.Nodes, 1)), s.Config.Seed
+		return c
 	}
 	for i, c := range s.Admins {
-		if c.ClientConfig, c.Judge = client(), j; i == 0 {
+		if c.ClientConfig, c.Judge = client(c.ClientConfig), j; i == 0 {
 			c.Setup = s.Topics
 		}
 		a := NewAdmin(c)
@@ -117,7 +116,7 @@ func (s *Setup) populate(w *World, j *checker.Judge) []Pending {
 	}
 	var producers []*Producer
 	for _, c := range s.Producers {
-		c.ClientConfig, c.Judge, c.Codec = client(), j, s.Config.Codec
+		c.ClientConfig, c.Judge, c.Codec = client(c.ClientConfig), j, s.Config.Codec
 		c.SequenceMax = s.Config.Tunables.Settings.SequenceMax
 		c.Compress = c.Compress && c.Codec != nil
 		p := NewProducer(c)
@@ -125,13 +124,13 @@ func (s *Setup) populate(w *World, j *checker.Judge) []Pending {
 		w.AddActor(p)
 	}
 	for _, c := range s.Consumers {
-		c.ClientConfig, c.Judge, c.Codec = client(), j, s.Config.Codec
+		c.ClientConfig, c.Judge, c.Codec = client(c.ClientConfig), j, s.Config.Codec
 		k := NewConsumer(c)
 		pending = append(pending, k)
 		w.AddActor(k)
 	}
 	for _, d := range s.Duplicators {
-		w.AddActor(NewDuplicator(client(), producers[d.Victim], d.Requests))
+		w.AddActor(NewDuplicator(client(ClientConfig{}), producers[d.Victim], d.Requests))
 	}
 	return pending
 }
