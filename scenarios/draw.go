@@ -1,8 +1,10 @@
 package scenarios
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/heiban/heiban/clock"
@@ -136,7 +138,7 @@ func basicNetwork(r *sim.Rand, s *sim.Setup) {
 
 func crashUnderLoad(r *sim.Rand, s *sim.Setup) {
 	base(r, s)
-	faults(s, sim.Crash, sim.Crash, sim.ConnReset, sim.SlowDisk)
+	faults(s, sim.Crash, sim.ConnReset, sim.SlowDisk)
 	s.Config.Faults.KeepAll = r.Chance(half)
 }
 
@@ -146,6 +148,19 @@ func powerLossFsync(r *sim.Rand, s *sim.Setup) {
 	faults(s, sim.PowerOff, sim.Crash, sim.SlowDisk)
 	s.Config.Faults.KeepAll = r.Chance(half)
 	s.Config.Faults.PerSecondMax = 10
+	slowSyncs(r, s)
+}
+
+// slowSyncs makes it likely that a checkpoint is written while a sync is under way.
+func slowSyncs(r *sim.Rand, s *sim.Setup) {
+	if r.Chance(half) {
+		return
+	}
+	s.Config.Properties["log.flush.offset.checkpoint.interval.ms"] =
+		strconv.FormatInt(r.LogUniform(1, 30), 10)
+	l := &s.Config.Tunables.Latency
+	l.Sync.Min = clock.Duration(r.LogUniform(1, 20)) * clock.Millisecond
+	l.Sync.Mean = clock.Duration(r.LogUniform(1, 50)) * clock.Millisecond
 }
 
 func powerLossPageCache(r *sim.Rand, s *sim.Setup) {
@@ -156,6 +171,7 @@ func powerLossPageCache(r *sim.Rand, s *sim.Setup) {
 	if r.Chance(half) {
 		configure(s, "flush.messages", strconv.FormatInt(r.LogUniform(1, 100), 10))
 	}
+	slowSyncs(r, s)
 }
 
 func diskFull(r *sim.Rand, s *sim.Setup) {
@@ -171,6 +187,16 @@ func failingDisk(r *sim.Rand, s *sim.Setup) {
 	base(r, s)
 	faults(s, sim.SlowDisk, sim.StuckDisk, sim.WriteError, sim.ReadError, sim.SyncError,
 		sim.PowerOff, sim.Crash)
+	plan := sim.DrawPlan(s.Config.Seed, &s.Config.Faults, 1, s.Config.Safety)
+	for range r.Between(0, 3) { // syncs that fail for long enough to be noticed
+		plan = append(plan, sim.Fault{
+			At:   clock.Instant(r.Below(int64(s.Config.Safety))),
+			For:  clock.Duration(r.LogUniform(10, 300)) * clock.Millisecond,
+			Kind: sim.SyncError, Actor: -1, Param: r.LogUniform(50_000, 1_000_000),
+		})
+	}
+	slices.SortStableFunc(plan, func(a, b sim.Fault) int { return cmp.Compare(a.At, b.At) })
+	s.Config.Plan = plan
 }
 
 // corruptTail lets the power fail and flips one bit while the node is down.
@@ -265,7 +291,7 @@ func topicChurn(r *sim.Rand, s *sim.Setup) {
 
 func idempotenceStorm(r *sim.Rand, s *sim.Setup) {
 	base(r, s)
-	faults(s, sim.ConnReset, sim.ConnReset, sim.ConnReset, sim.LinkCut, sim.LinkClog, sim.Crash)
+	faults(s, sim.ConnReset, sim.LinkCut, sim.LinkClog, sim.Crash)
 	s.Config.Faults.PerSecondMax = 30
 	s.Config.Faults.KeepAll = true
 	idempotent(s)
@@ -285,7 +311,7 @@ func duplicators(r *sim.Rand, s *sim.Setup) {
 // producers, and deletes the records they could be made of again.
 func idempotencePower(r *sim.Rand, s *sim.Setup) {
 	base(r, s)
-	faults(s, sim.PowerOff, sim.PowerOff, sim.ConnReset, sim.Crash)
+	faults(s, sim.PowerOff, sim.ConnReset, sim.Crash)
 	s.Config.Faults.PerSecondMax = 10
 	s.Config.Faults.KeepAll = true
 	idempotent(s)
@@ -329,7 +355,8 @@ func idempotent(s *sim.Setup) {
 
 // sequenceWrap has so few sequences that they come again soon. A request that is on
 // its way for long would be taken for a new one, which cannot happen in earnest; so
-// connections break at both ends or not at all, and nobody sends anything twice.
+// connections end only with the process at their other end, and nobody sends anything
+// again that may still arrive.
 func sequenceWrap(r *sim.Rand, s *sim.Setup) {
 	base(r, s)
 	idempotent(s)
@@ -338,7 +365,7 @@ func sequenceWrap(r *sim.Rand, s *sim.Setup) {
 	s.Config.Tunables.Latency.BreakPPM = 0
 	for i := range s.Producers {
 		p := &s.Producers[i]
-		p.Batches = int(r.LogUniform(20, 200))
+		p.Batches, p.RequestTimeout = int(r.LogUniform(20, 200)), clock.Minute
 		p.Interval = s.Config.Safety / clock.Duration(p.Batches)
 		if few == 7 {
 			p.RecordsMax = 1 // more, and five batches are all there are

@@ -8,6 +8,7 @@ import (
 
 	"github.com/heiban/heiban/checker"
 	"github.com/heiban/heiban/core/mutant"
+	"github.com/heiban/heiban/sim"
 )
 
 // Hunt says how a known bug is to be found: by running which scenarios, and by
@@ -154,6 +155,13 @@ func (h *Hunt) run(o *MutantOptions) (Kill, error) {
 			k.SeedsRun++
 			k.Hits += outcome.MutantHits
 			if outcome.Failed() {
+				sound, err := soundWithout(&scenario, seed)
+				if err != nil {
+					return k, err
+				}
+				if !sound {
+					continue
+				}
 				v := outcome.Violations[0]
 				k.Killed, k.Checker, k.Kind, k.Seed = true, v.Checker, v.Kind, seed
 				k.Scenario, k.SeedsToKill = name, k.SeedsRun
@@ -163,4 +171,12 @@ func (h *Hunt) run(o *MutantOptions) (Kill, error) {
 		}
 	}
 	return k, nil
+}
+
+// soundWithout reports whether a run keeps its promises without the bug: if it does
+// not, what the run with the bug found says nothing.
+func soundWithout(s *sim.Scenario, seed uint64) (bool, error) {
+	options := Options(seed)
+	outcome, err := s.Run(seed, &options)
+	return err == nil && !outcome.Failed(), err
 }
