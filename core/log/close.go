@@ -20,6 +20,16 @@ func (l *Log) Close(_ clock.Time, o *Orders) {
 // recovery.
 func (l *Log) Closed() bool { return l.done }
 
+// Abandon ends a log whose files are to be removed: nothing more is ordered. Facts
+// about what is in flight are still to be brought.
+func (l *Log) Abandon() { l.closing, l.closeOrdered = true, true }
+
+// Idle reports that nothing is in flight: no write, sync or job will touch the log's
+// files.
+func (l *Log) Idle() bool {
+	return l.syncing == nil && len(l.jobs) == 0 && l.written.offset == l.active.end
+}
+
 // closeLog is the job that makes all of a log durable. Nothing else touches the
 // log's files any more.
 type closeLog struct {
@@ -57,8 +67,7 @@ func (j *closeLog) Run(d *Devices) (Result, error) {
 // maybeClose orders the last job once nothing else is in flight, and reports
 // whether it did.
 func (l *Log) maybeClose(o *Orders) bool {
-	idle := l.syncing == nil && len(l.jobs) == 0 && l.written.offset == l.active.end
-	if !l.closing || l.closeOrdered || !idle {
+	if !l.closing || l.closeOrdered || !l.Idle() {
 		return false
 	}
 	l.closeOrdered = true

@@ -259,7 +259,17 @@ func DirName(topic string, partition int32) string {
 // DeletedDirName names the directory of a deleted partition until it is removed. id
 // is one that was never used. Of a long topic name the end is cut off.
 func DeletedDirName(topic string, partition int32, id [16]byte) string {
-	suffix := fmt.Sprintf("-%d.%s%s", partition, hex.EncodeToString(id[:]), deleteDirSuffix)
+	return asideName(topic, partition, id, deleteDirSuffix)
+}
+
+// StrayDirName names the directory of a partition that the node does not know. id is
+// as in DeletedDirName.
+func StrayDirName(topic string, partition int32, id [16]byte) string {
+	return asideName(topic, partition, id, strayDirSuffix)
+}
+
+func asideName(topic string, partition int32, id [16]byte, state string) string {
+	suffix := fmt.Sprintf("-%d.%s%s", partition, hex.EncodeToString(id[:]), state)
 	return topic[:min(len(topic), dirNameMax-len(suffix))] + suffix
 }
 
