@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/heiban/heiban/core/controller"
@@ -15,9 +17,46 @@ import (
 // apiVersionsKey is served in whatever version it comes (KIP-511).
 const apiVersionsKey = 18
 
-// apiVersions (key 18, versions 0-4) tells what the broker serves.
-func (b *Broker) apiVersions(c *call) {
-	b.answer(c, wire.NewAPIVersionsResponse(c.header.Version, &wire.Features{Epoch: -1}))
+// apiVersions (key 18, versions 0-4) tells what the broker serves, and the features the
+// cluster has agreed on (KIP-511, KIP-584).
+func (b *Broker) apiVersions(c *call, req *kmsg.ApiVersionsRequest) {
+	const softwareFrom = 3
+	if wire.Supported(apiVersionsKey, c.header.Version) && c.header.Version >= softwareFrom &&
+		(!isSoftware(req.ClientSoftwareName) || !isSoftware(req.ClientSoftwareVersion)) {
+		resp := kmsg.NewPtrApiVersionsResponse()
+		resp.ErrorCode = int16(errcode.InvalidRequest)
+		b.answer(c, resp)
+		return
+	}
+	f := wire.Features{Epoch: b.image.Offset()}
+	for _, level := range levels() {
+		f.Supported = append(f.Supported, wire.SupportedFeature{
+			Name: level.Name, Min: metadata.MetadataVersionMin, Max: level.Level,
+		})
+	}
+	for _, level := range b.image.Features() {
+		f.Finalized = append(f.Finalized, wire.FinalizedFeature{Name: level.Name, Level: level.Level})
+	}
+	b.answer(c, wire.NewAPIVersionsResponse(c.header.Version, &f))
+}
+
+// levels are the features this broker serves, at the level it brings a new cluster to:
+// nothing that groups or transactions would need.
+func levels() []metadata.Feature {
+	return []metadata.Feature{{Name: metadata.MetadataVersion, Level: metadata.MetadataVersionMax}}
+}
+
+// isSoftware reports whether a client may call its software s: letters and digits with
+// dots and dashes between (KIP-511).
+func isSoftware(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		inner := i > 0 && i < len(s)-1 && (c == '.' || c == '-')
+		if !inner && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // settle answers a request once its records are committed; without records at once.
@@ -106,11 +145,28 @@ func (b *Broker) answerFromImage(c *call, request wire.Request) {
 
 // describeTopicPartitions (key 75, version 0, KIP-966).
 func (b *Broker) describeTopicPartitions(c *call, req *kmsg.DescribeTopicPartitionsRequest) {
-	if req.Cursor != nil && req.Cursor.Partition < 0 {
-		b.refuse(c, errcode.InvalidRequest, "the cursor's partition is negative")
+	if validCursor(req) {
+		b.answerFromImage(c, req)
 		return
 	}
-	b.answerFromImage(c, req)
+	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
+	for i := range req.Topics {
+		t := kmsg.NewDescribeTopicPartitionsResponseTopic()
+		t.Topic, t.ErrorCode = &req.Topics[i].Topic, int16(errcode.InvalidRequest)
+		resp.Topics = append(resp.Topics, t)
+	}
+	b.answer(c, resp)
+}
+
+// validCursor reports whether a request's cursor, if any, points into its topics.
+func validCursor(req *kmsg.DescribeTopicPartitionsRequest) bool {
+	if req.Cursor == nil {
+		return true
+	}
+	named := slices.ContainsFunc(req.Topics, func(t kmsg.DescribeTopicPartitionsRequestTopic) bool {
+		return t.Topic == req.Cursor.Topic
+	})
+	return req.Cursor.Partition >= 0 && (named || len(req.Topics) == 0)
 }
 
 // imageQuery is a request whose answer follows from the metadata alone.

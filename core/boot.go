@@ -1,12 +1,11 @@
 package core
 
 import (
-	"encoding/hex"
+	"cmp"
 	"fmt"
 	"strconv"
 
 	"github.com/heiban/heiban/clock"
-	"github.com/heiban/heiban/core/config"
 	"github.com/heiban/heiban/core/controller"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/metadata"
@@ -20,7 +19,8 @@ import (
 //  3. register with the controller; after an unclean stop every partition this node
 //     leads gets a new leader epoch, since its log may have lost its tail (KIP-320)
 //  4. move aside directories the image does not know, recover the logs it does
-//  5. report NodeReady
+//  5. write the checkpoints, so that they speak of nothing else
+//  6. report NodeReady
 
 // logDir is one log directory.
 type logDir struct {
@@ -29,7 +29,12 @@ type logDir struct {
 	logs     map[string]*log.PartitionDir // what OpenDir found, by name
 	replicas int                          // partitions placed here
 	offline  bool
-	writing  bool // a checkpoint job is under way
+
+	writing bool        // a checkpoint job is under way
+	stale   checkpoints // what has changed since it was last written
+	due     checkpoints // what is to be written if it is stale
+	freed   []string    // names that are free once the next job is done
+	freeing []string    // once the job under way is
 }
 
 // jobOwner says who waits for a job.
@@ -70,8 +75,13 @@ func (b *Broker) jobDone(ev *JobDone) {
 	delete(b.jobs, ev.Op)
 	if ev.Err != nil {
 		b.jobFailed(owner, ev.Err)
-		return
+	} else {
+		b.jobEnded(owner, ev)
 	}
+	b.closedAll()
+}
+
+func (b *Broker) jobEnded(owner jobOwner, ev *JobDone) {
 	switch owner.kind {
 	case jobOfLog:
 		b.logJobDone(owner.part, ev)
@@ -85,20 +95,24 @@ func (b *Broker) jobDone(ev *JobDone) {
 		b.setAside()
 	case jobRename:
 		b.renamed(owner)
-	case jobRemove:
+	case jobRemove, jobCloseDir:
 	case jobCheckpoint:
 		b.checkpointWritten(owner.dir)
-	case jobCloseDir:
-		b.dirClosed()
 	}
 }
 
 func (b *Broker) logJobDone(p *partition, ev *JobDone) {
-	if p.log == nil || p.state == partitionOffline || p.state == partitionDeleted {
+	if p.log == nil || p.state == partitionOffline {
 		return
 	}
 	from := len(b.fx.Jobs)
 	p.log.JobDone(b.now, ev.Op, ev.Result, &b.fx.Orders)
+	if r, ok := ev.Result.(*log.Compacted); ok {
+		b.report(Report{
+			Kind: LogCompacted, Topic: p.topic.name, TopicID: p.topic.id,
+			Partition: p.index, Text: cmp.Or(r.Uncleanable, r.Stats),
+		})
+	}
 	b.logChanged(p, from)
 }
 
@@ -171,26 +185,37 @@ func (b *Broker) recovered(p *partition, r *log.Recovered) {
 	if p.state != partitionOpening {
 		return
 	}
+	if b.phase > running { // the node stops: it stays closed
+		p.state = partitionClosed
+		b.openingEnded(p)
+		return
+	}
 	t := b.image.TopicByID(p.topic.id)
 	from := len(b.fx.Jobs)
 	p.log = log.Open(p.id, p.path(), t.Config, &b.settings, b.newID, r, b.now)
-	p.state = partitionOnline
+	p.state, p.epochStart = partitionOnline, p.log.LogEndOffset()
+	p.dir.stale = allCheckpoints
 	p.log.AssignEpoch(p.leaderEpoch, &b.fx.Orders)
-	p.log.Tick(b.now, &b.fx.Orders)
 	p.highWatermark, p.logStart = p.log.HighWatermark(), p.log.LogStartOffset()
+	p.log.Tick(b.now, &b.fx.Orders) // retention may raise the log start: that is news
 	b.report(Report{
 		Kind: PartitionOnline, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
-		Offset: p.log.LogStartOffset(), EndOffset: p.log.LogEndOffset(), Epoch: p.leaderEpoch,
+		Offset: p.logStart, EndOffset: p.log.LogEndOffset(), Epoch: p.leaderEpoch,
 		Text: r.Text,
 	})
 	b.logChanged(p, from)
-	if o := p.opening; o != nil {
-		p.opening = nil
-		b.opened(o)
-	}
+	b.openingEnded(p)
 	if b.phase == booting {
 		b.opening--
 		b.readyMaybe()
+	}
+}
+
+// openingEnded tells who made p that it is as open as it gets.
+func (b *Broker) openingEnded(p *partition) {
+	if o := p.opening; o != nil {
+		p.opening = nil
+		b.opened(o)
 	}
 }
 
@@ -215,16 +240,15 @@ func (b *Broker) metadataRead(records []metadata.Record) {
 	b.image = b.image.At(m.log.LogEndOffset() - 1)
 	b.fx.Image = b.image
 	b.controller = controller.New(b.image)
+	if m.log.LogEndOffset() == 0 { // a new cluster
+		b.commit(commit{records: b.controller.Bootstrap(levels()), then: thenNothing})
+	}
 	registered := b.controller.Register(&controller.Registration{
 		ID: b.options.NodeID, Incarnation: b.random.uuid(), Rack: b.base.BrokerRack,
-		Endpoints: []config.Endpoint{{Name: listener, Host: b.options.Host, Port: b.options.Port}},
-		LogDirs:   b.directoryIDs(), Clean: b.clean(),
+		Endpoints: b.options.Listeners, LogDirs: b.directoryIDs(), Clean: b.clean(),
 	})
 	b.commit(commit{records: registered, then: thenOpenPartitions})
 }
-
-// listener is the name of the one listener clients connect to.
-const listener = "PLAINTEXT"
 
 func (b *Broker) directoryIDs() []wire.TopicID {
 	var ids []wire.TopicID
@@ -269,8 +293,7 @@ func (b *Broker) openAll() {
 				continue
 			}
 			b.opening++
-			id := b.random.uuid()
-			to := found.Path + "." + hex.EncodeToString(id[:]) + "-stray"
+			to := dir.path + "/" + log.StrayDirName(found.Topic, found.Partition, b.random.uuid())
 			b.order(&log.Remove{Dir: found.Path, To: to}, jobOwner{kind: jobSetAside, dir: dir})
 		}
 	}
@@ -280,14 +303,18 @@ func (b *Broker) openAll() {
 // setAside counts the strays that are out of the way, and opens the logs when all are.
 func (b *Broker) setAside() {
 	b.opening--
-	if b.opening > 0 {
+	if b.opening > 0 || b.dirs[0].offline {
 		return
 	}
 	b.opening = 1
 	for t := range b.image.Topics() {
 		for _, p := range b.topicIDs[t.ID].partitions {
-			b.opening++
 			b.place(p)
+			if p.dir.offline {
+				p.state = partitionOffline
+				continue
+			}
+			b.opening++
 			b.recover(p, t.Config)
 		}
 	}
@@ -309,10 +336,22 @@ func (b *Broker) place(p *partition) {
 	p.dir.replicas++
 }
 
-// readyMaybe ends booting when all logs are open.
+// readyMaybe ends booting when all logs are open and the checkpoints are written.
 func (b *Broker) readyMaybe() {
-	if b.phase != booting || b.opening > 0 {
+	if b.phase != booting || b.opening > 0 || b.fx.Fatal != nil {
 		return
+	}
+	if !b.checkpointed {
+		b.checkpointed = true
+		for i := range b.dirs {
+			b.dirs[i].stale, b.dirs[i].due = allCheckpoints, allCheckpoints
+			b.checkpoint(&b.dirs[i])
+		}
+	}
+	for i := range b.dirs {
+		if b.dirs[i].writing && !b.dirs[i].offline {
+			return
+		}
 	}
 	b.phase = running
 	b.armCheckpoints()

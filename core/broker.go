@@ -28,8 +28,9 @@ type Options struct {
 	// ClusterID is taken when a log directory is formatted; an existing directory
 	// keeps its own.
 	ClusterID string
-	// Host and Port are what clients are told to connect to.
-	Host string
+	// Listeners are what clients are told to connect to, for each listener by the name
+	// that ConnOpened carries.
+	Listeners []config.Endpoint
 	// LogDirs are the paths of the log directories. The first one also holds the
 	// metadata log.
 	LogDirs []string
@@ -38,7 +39,6 @@ type Options struct {
 	Seed     [2]uint64
 	Settings log.Settings
 	NodeID   int32
-	Port     int32
 	// SmallLimits lifts Kafka's lower bounds of sizes, for simulation.
 	SmallLimits bool
 }
@@ -75,9 +75,10 @@ type Broker struct {
 	removing map[string][]*partition // by path being renamed: who waits for the name
 	removals []removal               // oldest first
 
-	opening int // partitions whose logs are being recovered
-	closing int // partitions whose logs are being closed
-	nextID  uint64
+	opening      int  // partitions whose logs are being recovered, while booting
+	checkpointed bool // while booting
+	closing      int  // partitions whose logs are being closed
+	nextID       uint64
 }
 
 // phase is where a node is in its life.
@@ -105,6 +106,9 @@ func New(o Options) (*Broker, error) {
 	base, _, err := config.Parse(properties)
 	if err != nil {
 		return nil, err
+	}
+	if len(o.Listeners) == 0 {
+		return nil, fmt.Errorf("advertised.listeners: at least one listener is needed")
 	}
 	if len(o.LogDirs) == 0 {
 		return nil, fmt.Errorf("log.dirs: at least one log directory is needed")

@@ -17,7 +17,10 @@ type call struct {
 	deadline clock.Instant
 	serial   uint64
 	state    callState
+	admin    bool // of a client that may write to internal topics
+	closes   bool // ends by closing the connection
 	produce  producing
+	fetching parkedFetch // what fetch points to
 }
 
 type callState uint8
@@ -72,7 +75,9 @@ func (p *callPool) recycle() {
 	const freeMax = 4096
 	for i, c := range p.ended {
 		c.conn, c.request, c.body, c.query, c.fetch = nil, nil, nil, nil, nil
+		c.admin, c.closes = false, false
 		c.produce.reset()
+		c.fetching = parkedFetch{}
 		if len(p.free) < freeMax {
 			p.free = append(p.free, c)
 		}

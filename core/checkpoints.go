@@ -1,156 +1,193 @@
 package core
 
-import "github.com/heiban/heiban/core/log"
+import (
+	"github.com/heiban/heiban/clock"
+	"github.com/heiban/heiban/core/log"
+)
 
 // Checkpoints tell the next start where recovery may begin. They are written from
 // time to time and when the node stops; they may be old, never wrong.
 
-// armCheckpoints asks for the next checkpoint.
-func (b *Broker) armCheckpoints() {
-	b.deadlines.push(deadline{
-		at:   b.now.Mono.Add(b.base.HighWatermarkCheckpointInterval),
-		kind: checkpointDeadline,
-	})
+// checkpoints is a set of checkpoint files.
+type checkpoints uint8
+
+const (
+	highWatermarks checkpoints = 1 << iota
+	recoveryPoints
+	logStarts
+	allCheckpoints = highWatermarks | recoveryPoints | logStarts
+)
+
+// checkpointPlan says which checkpoint a deadline is for, and how often it comes.
+func (b *Broker) checkpointPlan(kind deadlineKind) (checkpoints, clock.Duration) {
+	switch kind {
+	case highWatermarksDeadline:
+		return highWatermarks, b.base.HighWatermarkCheckpointInterval
+	case recoveryPointsDeadline:
+		return recoveryPoints, b.base.LogFlushOffsetCheckpointInterval
+	default:
+		return logStarts, b.base.LogFlushStartCheckpointInterval
+	}
 }
 
-func (b *Broker) checkpointsDue() {
+// armCheckpoints asks for the first checkpoints.
+func (b *Broker) armCheckpoints() {
+	for kind := highWatermarksDeadline; kind <= logStartsDeadline; kind++ {
+		b.armCheckpoint(kind)
+	}
+}
+
+func (b *Broker) armCheckpoint(kind deadlineKind) {
+	_, interval := b.checkpointPlan(kind)
+	b.deadlines.push(deadline{at: b.now.Mono.Add(interval), kind: kind})
+}
+
+func (b *Broker) checkpointsDue(kind deadlineKind) {
 	if b.phase != running {
 		return
 	}
+	which, _ := b.checkpointPlan(kind)
 	for i := range b.dirs {
+		b.dirs[i].due |= which
 		b.checkpoint(&b.dirs[i])
 	}
-	b.armCheckpoints()
+	b.armCheckpoint(kind)
 }
 
-// checkpoint orders a directory's checkpoints to be written, one job at a time.
+// checkpoint orders those of a directory's checkpoints to be written that are due and
+// have changed, one job at a time.
 func (b *Broker) checkpoint(dir *logDir) {
 	if dir.offline || dir.writing {
 		return
 	}
-	job := b.checkpointJob(dir)
-	dir.writing = true
-	b.order(job, jobOwner{kind: jobCheckpoint, dir: dir})
+	which := dir.due & dir.stale
+	dir.due = 0
+	if which == 0 {
+		return
+	}
+	dir.stale &^= which
+	dir.writing, dir.freeing, dir.freed = true, dir.freed, nil
+	b.order(b.checkpointJob(dir, which), jobOwner{kind: jobCheckpoint, dir: dir})
 }
 
-func (b *Broker) checkpointJob(dir *logDir) *log.WriteCheckpoints {
-	job := &log.WriteCheckpoints{
-		Path: dir.path, RecoveryPoints: []log.Checkpoint{}, HighWatermarks: []log.Checkpoint{},
-		LogStarts: []log.Checkpoint{},
+// checkpointWritten goes on with what waited for it.
+func (b *Broker) checkpointWritten(dir *logDir) {
+	dir.writing = false
+	freed := dir.freeing
+	dir.freeing = nil
+	for _, path := range freed {
+		b.freeName(path)
+	}
+	b.checkpoint(dir)
+	b.readyMaybe()
+}
+
+func (b *Broker) checkpointJob(dir *logDir, which checkpoints) *log.WriteCheckpoints {
+	job := &log.WriteCheckpoints{Path: dir.path}
+	add := func(list *[]log.Checkpoint, kind checkpoints, p *partition, offset int64) {
+		if which&kind != 0 {
+			*list = append(*list,
+				log.Checkpoint{Topic: p.topic.name, Partition: p.index, Offset: offset})
+		}
+	}
+	for _, list := range []struct {
+		kind  checkpoints
+		lines *[]log.Checkpoint
+	}{
+		{highWatermarks, &job.HighWatermarks},
+		{recoveryPoints, &job.RecoveryPoints},
+		{logStarts, &job.LogStarts},
+	} {
+		if which&list.kind != 0 {
+			*list.lines = []log.Checkpoint{} // nil leaves the file as it is
+		}
 	}
 	m := &b.metalog.partition
 	if m.dir == dir && m.log != nil {
-		job.RecoveryPoints = append(job.RecoveryPoints, m.checkpoint(m.log.RecoveryPoint()))
+		add(&job.RecoveryPoints, recoveryPoints, m, m.log.RecoveryPoint())
 	}
 	for _, t := range b.sortedTopics() {
 		for _, p := range t.partitions {
 			if p.dir != dir || p.log == nil || p.state == partitionDeleted {
 				continue
 			}
-			job.RecoveryPoints = append(job.RecoveryPoints, p.checkpoint(p.log.RecoveryPoint()))
-			job.HighWatermarks = append(job.HighWatermarks, p.checkpoint(p.log.HighWatermark()))
+			add(&job.RecoveryPoints, recoveryPoints, p, p.log.RecoveryPoint())
+			add(&job.HighWatermarks, highWatermarks, p, p.log.HighWatermark())
 			if start := p.log.LogStartOffset(); start > p.log.FirstBaseOffset() {
-				job.LogStarts = append(job.LogStarts, p.checkpoint(start))
+				add(&job.LogStarts, logStarts, p, start)
 			}
 		}
 	}
 	return job
 }
 
-func (p *partition) checkpoint(offset int64) log.Checkpoint {
-	return log.Checkpoint{Topic: p.topic.name, Partition: p.index, Offset: offset}
-}
-
 // shutdownRequested begins a clean stop: parked fetches are answered, every log is
 // flushed and closed, then the checkpoints and the clean marker are written.
 func (b *Broker) shutdownRequested() {
-	if b.phase != running {
-		if b.phase == booting { // nothing is open for writing yet
-			b.phase = stopped
-			b.fx.Stopped = true
+	switch b.phase {
+	case booting: // nothing is open for writing yet
+		b.phase = stopped
+		b.fx.Stopped = true
+	case running:
+		b.phase = closingLogs
+		for _, t := range b.sortedTopics() {
+			for _, p := range t.partitions {
+				b.closeLog(p)
+			}
 		}
-		return
+		b.closedAll()
+	case closingLogs, writingCheckpoints, stopped:
 	}
-	b.phase = closingLogs
-	b.closing = 1
-	for _, t := range b.sortedTopics() {
-		for _, p := range t.partitions {
-			b.closeLog(p)
-		}
-	}
-	b.closing--
-	b.closedAll()
 }
 
 func (b *Broker) closeLog(p *partition) {
 	if p.state != partitionOnline {
 		return
 	}
+	b.completeFetches(p)
 	p.state = partitionClosing
 	b.closing++
 	from := len(b.fx.Jobs)
 	p.log.Close(b.now, &b.fx.Orders)
 	b.logChanged(p, from)
-	waiting := p.fetches
-	p.fetches = nil
-	for _, w := range waiting {
-		if c := w.call.get(); c != nil {
-			b.completeFetch(c)
-		}
-	}
 }
 
 // closedMaybe notes that a log is closed, when it is.
 func (b *Broker) closedMaybe(p *partition) {
-	if p.state != partitionClosing || !p.log.Closed() {
-		return
+	if p.state == partitionClosing && p.log.Closed() {
+		p.state = partitionClosed
+		b.closing--
 	}
-	p.state = partitionClosed
-	b.closing--
-	b.closedAll()
 }
 
-// closedAll goes on when all partitions' logs are closed: the metadata log is next,
-// the checkpoints come last.
+// closedAll goes on with a stop when nothing that was ordered is under way: when the
+// partitions' logs are closed the metadata log is next, the checkpoints come last.
 func (b *Broker) closedAll() {
-	if b.phase != closingLogs || b.closing > 0 {
+	if b.closing > 0 || len(b.jobs) > 0 || len(b.removing) > 0 {
 		return
 	}
-	if m := &b.metalog.partition; m.state == partitionOnline {
-		b.closeLog(m)
-		return
-	}
-	b.phase = writingCheckpoints
-	for i := range b.dirs {
-		dir := &b.dirs[i]
-		if dir.offline {
-			continue
+	switch b.phase {
+	case booting, running, stopped:
+	case closingLogs:
+		if m := &b.metalog.partition; m.state == partitionOnline {
+			b.closeLog(m)
+			return
 		}
-		b.closing++
-		if !dir.writing {
-			b.closeDir(dir)
+		b.phase = writingCheckpoints
+		for i := range b.dirs {
+			if !b.dirs[i].offline {
+				b.closeDir(&b.dirs[i])
+			}
 		}
+	case writingCheckpoints:
+		b.phase = stopped
+		b.fx.Stopped = true
 	}
 }
 
 func (b *Broker) closeDir(dir *logDir) {
-	job := b.checkpointJob(dir)
+	job := b.checkpointJob(dir, allCheckpoints)
 	job.Clean = true
+	job.BrokerEpoch = b.image.Broker(b.options.NodeID).Epoch
 	b.order(job, jobOwner{kind: jobCloseDir, dir: dir})
-}
-
-// checkpointWritten lets a stop that waited for the checkpoint go on.
-func (b *Broker) checkpointWritten(dir *logDir) {
-	dir.writing = false
-	if b.phase == writingCheckpoints {
-		b.closeDir(dir)
-	}
-}
-
-func (b *Broker) dirClosed() {
-	b.closing--
-	if b.closing == 0 {
-		b.phase = stopped
-		b.fx.Stopped = true
-	}
 }

@@ -10,7 +10,7 @@ import (
 // conn is one connection: its requests in the order they arrived.
 //
 // Requests are answered in that order. Kafka executes them one at a time. Heiban
-// executes a Produce at once while only started requests are before it, so that
+// executes a Produce at once while only started Produces are before it, so that
 // the batches of one producer can share a write and a sync; every other request
 // waits until those before it are answered.
 type conn struct {
@@ -18,6 +18,7 @@ type conn struct {
 	listener string
 	id       ConnID
 	armed    clock.Instant // when expireCalls will look at the calls
+	closing  bool          // a call is to end the connection: no other starts
 	closed   bool
 	ready    bool // in Broker.ready
 }
@@ -26,7 +27,8 @@ func (b *Broker) connOpened(ev *ConnOpened) {
 	b.conns[ev.Conn] = &conn{id: ev.Conn, listener: ev.Listener, armed: clock.Never}
 }
 
-// connClosed forgets a connection. What its requests have begun goes on.
+// connClosed forgets a connection. What its requests have begun goes on, except for
+// reading: there is nobody to read for.
 func (b *Broker) connClosed(ev *ConnClosed) {
 	cn := b.conns[ev.Conn]
 	if cn == nil {
@@ -34,6 +36,11 @@ func (b *Broker) connClosed(ev *ConnClosed) {
 	}
 	cn.closed = true
 	delete(b.conns, ev.Conn)
+	for _, c := range cn.calls {
+		if c.state == callRunning && c.fetch != nil {
+			b.abandonFetch(c)
+		}
+	}
 	b.dropQueued(cn)
 }
 
@@ -51,11 +58,12 @@ func (b *Broker) dropQueued(cn *conn) {
 
 func (b *Broker) requestArrived(ev *RequestArrived) {
 	cn := b.conns[ev.Conn]
-	if cn == nil || cn.closed {
+	if cn == nil || cn.closing {
 		return
 	}
 	c := b.calls.take()
 	c.conn, c.header = cn, ev.Header
+	c.admin = ev.Header.ClientID == adminClientID
 	c.header.ClientID = "" // it aliases the frame
 	cn.calls = append(cn.calls, c)
 	if !cn.mayStart(0, len(cn.calls)-1, ev.Header.Key) {
@@ -65,6 +73,9 @@ func (b *Broker) requestArrived(ev *RequestArrived) {
 	b.start(c, ev.Request)
 }
 
+// adminClientID is the client id of tools that may write to internal topics.
+const adminClientID = "__admin_client"
+
 const produceKey = 0
 
 // mayStart reports whether the i-th call may start; first is the first unanswered one.
@@ -72,7 +83,8 @@ func (cn *conn) mayStart(first, i int, key int16) bool {
 	if i == first {
 		return true
 	}
-	return key == produceKey && cn.calls[i-1].state != callQueued
+	before := cn.calls[i-1]
+	return key == produceKey && before.header.Key == produceKey && before.state != callQueued
 }
 
 func (b *Broker) start(c *call, request wire.Request) {
@@ -115,13 +127,19 @@ func (b *Broker) flush(cn *conn) {
 	sent := 0
 	for i := 0; i < len(cn.calls); i++ {
 		c := cn.calls[i]
-		if c.state == callQueued && cn.mayStart(sent, i, c.header.Key) {
+		if c.state == callQueued && !cn.closing && cn.mayStart(sent, i, c.header.Key) {
 			b.start(c, c.request)
 		}
 		if i != sent || c.state != callAnswered {
 			continue
 		}
-		if !cn.closed {
+		switch {
+		case cn.closed:
+		case c.closes:
+			cn.closed = true
+			delete(b.conns, cn.id)
+			b.fx.Closes = append(b.fx.Closes, cn.id)
+		default:
 			b.fx.Responses = append(b.fx.Responses,
 				Response{Conn: cn.id, Header: c.header, Body: c.body, Query: c.query})
 		}
@@ -131,14 +149,14 @@ func (b *Broker) flush(cn *conn) {
 	n := copy(cn.calls, cn.calls[sent:])
 	clear(cn.calls[n:])
 	cn.calls = cn.calls[:n]
+	if cn.closed && n > 0 && cn.calls[n-1].state == callQueued {
+		b.dropQueued(cn)
+	}
 }
 
-// closeConn orders a connection to be closed, as for an acks=0 Produce that failed.
-func (b *Broker) closeConn(cn *conn) {
-	if cn.closed {
-		return
-	}
-	cn.closed = true
-	delete(b.conns, cn.id)
-	b.fx.Closes = append(b.fx.Closes, cn.id)
+// answerByClosing ends a call without a response and closes its connection, once
+// what came before it is answered. What comes after it is dropped.
+func (b *Broker) answerByClosing(c *call) {
+	c.conn.closing, c.closes = true, true
+	b.answer(c, nil)
 }

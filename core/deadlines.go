@@ -22,7 +22,9 @@ type deadlineKind uint8
 const (
 	connDeadline deadlineKind = iota // the earliest deadline of conn's calls
 	logDeadline
-	checkpointDeadline
+	highWatermarksDeadline
+	recoveryPointsDeadline
+	logStartsDeadline
 	removalDeadline // of the oldest entry of Broker.removals
 )
 
@@ -100,8 +102,8 @@ func (b *Broker) expire() {
 			b.expireCalls(e.conn)
 		case logDeadline:
 			b.tickLog(e.part)
-		case checkpointDeadline:
-			b.checkpointsDue()
+		case highWatermarksDeadline, recoveryPointsDeadline, logStartsDeadline:
+			b.checkpointsDue(e.kind)
 		case removalDeadline:
 			b.removalDue()
 		}

@@ -28,7 +28,7 @@ func (b *Broker) dispatch(c *call, request wire.Request) {
 	case *kmsg.MetadataRequest:
 		b.metadata(c, req)
 	case *kmsg.ApiVersionsRequest:
-		b.apiVersions(c)
+		b.apiVersions(c, req)
 	case *kmsg.InitProducerIDRequest:
 		b.initProducerID(c, req)
 	case *kmsg.OffsetForLeaderEpochRequest:
@@ -70,6 +70,5 @@ func (b *Broker) dispatchAdmin(c *call, request wire.Request) {
 // refuse ends a call by closing its connection: there is no safe answer.
 func (b *Broker) refuse(c *call, code errcode.Code, why string) {
 	b.report(Report{Kind: RequestRefused, Err: code, Text: why})
-	b.closeConn(c.conn)
-	b.answer(c, nil)
+	b.answerByClosing(c)
 }

@@ -1,8 +1,6 @@
 package core
 
 import (
-	"strings"
-
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/log"
@@ -30,14 +28,21 @@ type parkedFetch struct {
 }
 
 // fetchPart is one partition a client wants to fetch from; in a session it lives as
-// long as the partition is part of it.
+// long as the partition is part of it. One Fetch at a time uses it.
 type fetchPart struct {
 	want wire.FetchPartition
 	key  partKey
 	// What the client was last told, for incremental answers.
 	toldHigh  int64
 	toldStart int64
+
+	// While its Fetch is parked.
 	available int64 // counted in parkedFetch.available
+	call      *call
+	on        *partition // whose fetches[at] this is
+	at        int
+
+	served bool // its last Fetch returned records of it
 }
 
 // partKey names a partition as the client names it.
@@ -49,56 +54,76 @@ type partKey struct {
 
 func (k partKey) sameTopic(other partKey) bool { return k.topic == other.topic && k.id == other.id }
 
-// fetchWait is a partition's note of a Fetch that waits for more bytes.
-type fetchWait struct {
-	call callRef
-	part *fetchPart
-}
-
 const fetchTopicIDsFrom = 13
 
 func (b *Broker) fetch(c *call, req *wire.FetchRequest) {
-	f, code := b.openFetch(req)
-	if code != errcode.None {
+	if code := b.openFetch(c, req); code != errcode.None {
+		c.fetch = nil
 		b.answer(c, &wire.FetchResponse{Err: code})
 		return
 	}
-	c.fetch = f
+	f := c.fetch
 	if f.maxWait <= 0 || len(f.partitions) == 0 || b.estimate(f) {
 		b.completeFetch(c)
 		return
 	}
-	for _, part := range f.partitions {
-		p, _ := b.find(part.want.Topic, part.want.TopicID, f.byID, part.want.Partition)
-		p.fetches = append(p.fetches, fetchWait{call: c.ref(), part: part})
-	}
+	b.park(c)
 	b.arm(c, clock.Millis(int64(f.maxWait)))
 }
 
 // openFetch resolves a request into the list of partitions to fetch.
-func (b *Broker) openFetch(req *wire.FetchRequest) (*parkedFetch, errcode.Code) {
+func (b *Broker) openFetch(c *call, req *wire.FetchRequest) errcode.Code {
 	if req.ReplicaID >= 0 {
-		return nil, errcode.NotLeaderOrFollower // this cluster has no followers
+		return errcode.NotLeaderOrFollower // this cluster has no followers
 	}
-	f := &parkedFetch{
+	c.fetch = &c.fetching
+	*c.fetch = parkedFetch{
 		maxWait:   req.MaxWaitMillis,
-		maxBytes:  min(req.MaxBytes, int32(b.base.FetchMaxBytes)),
+		maxBytes:  min(req.MaxBytes, b.base.FetchMaxBytes),
 		committed: req.IsolationLevel == 1,
 		byID:      req.Version >= fetchTopicIDsFrom,
 	}
-	f.minBytes = int64(min(req.MinBytes, f.maxBytes))
-	code := b.sessions.open(b, f, req)
-	return f, code
+	c.fetch.minBytes = int64(min(req.MinBytes, c.fetch.maxBytes))
+	return b.openSession(c.fetch, req)
 }
 
-// newPart copies what a request asks of one partition.
-func newPart(want *wire.FetchPartition) *fetchPart {
-	part := &fetchPart{want: *want, toldHigh: -1, toldStart: -1}
-	part.want.Topic = strings.Clone(want.Topic)
-	part.key = keyOf(&part.want)
-	return part
+// park notes a Fetch with every partition it waits for, which estimate has found.
+func (b *Broker) park(c *call) {
+	f := c.fetch
+	for _, part := range f.partitions {
+		part.call, part.at = c, len(part.on.fetches)
+		part.on.fetches = append(part.on.fetches, part)
+	}
+	if f.session != nil {
+		f.session.parked = c
+	}
 }
 
+// unpark takes the notes back.
+func (f *parkedFetch) unpark() {
+	for _, part := range f.partitions {
+		if part.call == nil {
+			continue
+		}
+		waiting := part.on.fetches
+		last := waiting[len(waiting)-1]
+		waiting[part.at], last.at = last, part.at
+		waiting[len(waiting)-1] = nil
+		part.on.fetches = waiting[:len(waiting)-1]
+		part.call = nil
+	}
+	if f.session != nil {
+		f.session.parked = nil
+	}
+}
+
+// abandonFetch ends a parked Fetch whose client is gone. The client was told nothing.
+func (b *Broker) abandonFetch(c *call) {
+	c.fetch.unpark()
+	b.answer(c, nil)
+}
+
+// keyOf names the partition that want is about.
 func keyOf(want *wire.FetchPartition) partKey {
 	return partKey{topic: want.Topic, id: want.TopicID, partition: want.Partition}
 }
@@ -120,126 +145,136 @@ func (b *Broker) bound(p *partition, committed bool) int64 {
 func (b *Broker) estimate(f *parkedFetch) bool {
 	f.available = 0
 	for _, part := range f.partitions {
-		p, code := b.checkFetch(part, f.byID)
-		if code != errcode.None {
+		p, at := b.locate(part, f.byID)
+		if at.code != errcode.None || at.divergingEpoch >= 0 {
 			return true
 		}
-		if epoch, _ := b.divergence(p, &part.want); epoch >= 0 {
-			return true
-		}
+		part.on = p
 		part.available = b.availableBytes(p, part, f.committed)
 		f.available += part.available
 	}
 	return f.available >= f.minBytes
 }
 
-// checkFetch returns the partition, or why it cannot be fetched from.
-func (b *Broker) checkFetch(part *fetchPart, byID bool) (*partition, errcode.Code) {
-	p, code := b.find(part.want.Topic, part.want.TopicID, byID, part.want.Partition)
-	if code == errcode.None {
-		code = p.checkEpoch(part.want.CurrentLeaderEpoch)
+// fetchPosition is where a fetch stands in a partition's log.
+type fetchPosition struct {
+	code           errcode.Code
+	divergingEpoch int32 // where the fetcher's log parts from ours (KIP-595), or -1
+	divergingEnd   int64
+}
+
+// locate finds the partition of a fetch and its position there. An epoch that
+// diverges is told even if the offset is beyond the log, but not if it is before it
+// (KIP-595).
+func (b *Broker) locate(part *fetchPart, byID bool) (*partition, fetchPosition) {
+	want := &part.want
+	at := fetchPosition{divergingEpoch: -1, divergingEnd: -1}
+	var p *partition
+	p, at.code = b.find(want.Topic, want.TopicID, byID, want.Partition)
+	if at.code == errcode.None {
+		at.code = p.checkEpoch(want.CurrentLeaderEpoch)
 	}
-	if code != errcode.None {
-		return p, code
+	if at.code != errcode.None {
+		return p, at
 	}
-	at := part.want.FetchOffset
-	if at < p.log.LogStartOffset() || at > p.log.LogEndOffset() {
-		return p, errcode.OffsetOutOfRange
+	if want.FetchOffset < p.log.LogStartOffset() {
+		at.code = errcode.OffsetOutOfRange
+		return p, at
 	}
-	if part.want.LastFetchedEpoch >= 0 {
-		if epoch, _ := p.log.EndOffsetFor(part.want.LastFetchedEpoch); epoch < 0 {
-			return p, errcode.OffsetOutOfRange
+	if want.LastFetchedEpoch >= 0 {
+		epoch, end := p.log.EndOffsetFor(want.LastFetchedEpoch)
+		switch {
+		case epoch < 0:
+			at.code = errcode.OffsetOutOfRange
+			return p, at
+		case epoch < want.LastFetchedEpoch || end < want.FetchOffset:
+			at.divergingEpoch, at.divergingEnd = epoch, end
+			return p, at
 		}
 	}
-	return p, errcode.None
+	if want.FetchOffset > p.log.LogEndOffset() {
+		at.code = errcode.OffsetOutOfRange
+	}
+	return p, at
 }
 
-// divergence returns the epoch and its end offset where the fetcher's log parts from
-// ours, or -1 (KIP-595).
-func (b *Broker) divergence(p *partition, want *wire.FetchPartition) (int32, int64) {
-	if want.LastFetchedEpoch < 0 {
-		return -1, -1
-	}
-	epoch, end := p.log.EndOffsetFor(want.LastFetchedEpoch)
-	if epoch < want.LastFetchedEpoch || end < want.FetchOffset {
-		return epoch, end
-	}
-	return -1, -1
-}
-
+// availableBytes estimates what a partition would return, at least 1 if anything.
 func (b *Broker) availableBytes(p *partition, part *fetchPart, committed bool) int64 {
 	bound := b.bound(p, committed)
 	if part.want.FetchOffset >= bound {
 		return 0
 	}
 	_, bytes := p.log.SliceFrom(part.want.FetchOffset, bound)
-	return min(bytes, int64(part.want.MaxBytes))
+	return max(1, min(bytes, int64(part.want.MaxBytes)))
 }
 
 // wakeFetches counts what p's progress adds to the fetches that wait on it, and
 // answers those that have enough.
 func (b *Broker) wakeFetches(p *partition) {
-	waiting := p.fetches
-	keep := waiting[:0] // nothing is added meanwhile: calls start at the end of a Step
-	for _, w := range waiting {
-		c := w.call.get()
-		if c == nil {
+	for i := 0; i < len(p.fetches); {
+		part := p.fetches[i]
+		f := part.call.fetch
+		f.available -= part.available
+		if part.want.FetchOffset < p.log.LogStartOffset() {
+			part.available = f.minBytes // out of range by now, which is to be told
+		} else {
+			part.available = b.availableBytes(p, part, f.committed)
+		}
+		f.available += part.available
+		if f.available >= f.minBytes {
+			b.completeFetch(part.call) // takes another into its place
 			continue
 		}
-		f := c.fetch
-		f.available -= w.part.available
-		w.part.available = b.availableBytes(p, w.part, f.committed)
-		f.available += w.part.available
-		if f.available >= f.minBytes || b.outOfReach(p, w.part) {
-			b.completeFetch(c)
-			continue
-		}
-		keep = append(keep, w)
+		i++
 	}
-	clear(waiting[len(keep):])
-	p.fetches = keep
 }
 
-// outOfReach reports whether a waiting fetch's offset has left the log.
-func (b *Broker) outOfReach(p *partition, part *fetchPart) bool {
-	at := part.want.FetchOffset
-	return at < p.log.LogStartOffset() || at > p.log.LogEndOffset()
+// fetchAnswer is what the answer to a Fetch takes, in one piece for one partition.
+type fetchAnswer struct {
+	query    FetchQuery
+	response wire.FetchResponse
+	one      [1]wire.FetchedPartition
 }
 
 // completeFetch answers a Fetch with what there is now.
 func (b *Broker) completeFetch(c *call) {
 	f := c.fetch
-	out := &wire.FetchResponse{
-		SessionID:   f.sessionID,
-		MaxBytes:    f.maxBytes,
-		Incremental: !f.full,
-		Partitions:  make([]wire.FetchedPartition, 0, len(f.partitions)),
+	f.unpark()
+	a := &fetchAnswer{}
+	a.query.Response = &a.response
+	a.response = wire.FetchResponse{
+		SessionID: f.sessionID, MaxBytes: f.maxBytes, Incremental: !f.full, Partitions: a.one[:0],
 	}
-	left, run := int64(f.maxBytes), int32(-1)
+	if n := len(f.partitions); n > 1 {
+		a.response.Partitions = make([]wire.FetchedPartition, 0, n)
+	}
+	left, first, run := int64(f.maxBytes), true, int32(-1)
 	for i, part := range f.partitions {
 		if i == 0 || !part.key.sameTopic(f.partitions[i-1].key) {
 			run++
 		}
-		fetched := b.fetchOne(f, part, left)
+		fetched, bytes := b.fetchOne(f, part, left > 0 || first)
 		fetched.TopicRun = run
-		bytes := part.available
-		if left > 0 {
-			left -= bytes
-		}
+		// Bytes are an estimate. What may turn out not to fit does not count as served,
+		// so that it comes first the next time.
+		part.served = bytes > 0 && (first || bytes <= left)
+		first = first && bytes == 0
+		left = max(0, left-bytes)
 		if f.full || fetched.Changed || bytes > 0 {
 			part.toldHigh, part.toldStart = fetched.HighWatermark, fetched.LogStartOffset
-			out.Partitions = append(out.Partitions, fetched)
+			a.response.Partitions = append(a.response.Partitions, fetched)
 		}
 	}
 	if f.session != nil {
 		f.session.rotate()
 	}
-	b.answerLater(c, &FetchQuery{Response: out})
+	b.answerLater(c, &a.query)
 }
 
-// fetchOne says what one partition may return. It leaves the estimate of its bytes in
-// part.available.
-func (b *Broker) fetchOne(f *parkedFetch, part *fetchPart, left int64) wire.FetchedPartition {
+// fetchOne says what one partition may return, with an estimate of its bytes.
+func (b *Broker) fetchOne(
+	f *parkedFetch, part *fetchPart, room bool,
+) (wire.FetchedPartition, int64) {
 	out := wire.FetchedPartition{
 		Topic: part.want.Topic, TopicID: part.want.TopicID, Partition: part.want.Partition,
 		MaxBytes:      part.want.MaxBytes,
@@ -248,37 +283,30 @@ func (b *Broker) fetchOne(f *parkedFetch, part *fetchPart, left int64) wire.Fetc
 		LeaderID: -1, LeaderEpoch: -1, PreferredReadReplica: -1,
 		NullAborted: !f.committed,
 	}
-	part.available = 0
-	p, code := b.checkFetch(part, f.byID)
-	if code != errcode.None {
-		out.Err, out.Changed = code, true
-		if code == errcode.NotLeaderOrFollower || code == errcode.FencedLeaderEpoch {
-			out.LeaderID, out.LeaderEpoch = b.options.NodeID, p.leaderEpoch
+	p, at := b.locate(part, f.byID)
+	if at.code != errcode.None {
+		out.Err, out.Changed = at.code, true
+		if at.code == errcode.NotLeaderOrFollower || at.code == errcode.FencedLeaderEpoch {
+			out.LeaderID, out.LeaderEpoch = b.options.NodeID, p.leaderEpoch // KIP-951
 		}
-		if code == errcode.OffsetOutOfRange {
-			b.tellMarks(p, &out)
-		}
-		return out
+		return out, 0
 	}
-	b.tellMarks(p, &out)
-	out.Changed = out.HighWatermark != part.toldHigh || out.LogStartOffset != part.toldStart
-	if epoch, end := b.divergence(p, &part.want); epoch >= 0 {
-		out.DivergingEpoch, out.DivergingEndOffset, out.Changed = epoch, end, true
-		return out
-	}
-	bound := b.bound(p, f.committed)
-	if part.want.FetchOffset < bound && left > 0 {
-		var bytes int64
-		out.Slice, bytes = p.log.SliceFrom(part.want.FetchOffset, bound)
-		part.available = max(1, min(bytes, int64(part.want.MaxBytes)))
-	}
-	return out
-}
-
-func (b *Broker) tellMarks(p *partition, out *wire.FetchedPartition) {
 	out.HighWatermark = p.log.HighWatermark()
 	out.LastStableOffset = p.log.LastStableOffset()
 	out.LogStartOffset = p.log.LogStartOffset()
+	out.Changed = out.HighWatermark != part.toldHigh || out.LogStartOffset != part.toldStart
+	if at.divergingEpoch >= 0 {
+		out.DivergingEpoch, out.DivergingEndOffset = at.divergingEpoch, at.divergingEnd
+		out.Changed = true
+		return out, 0
+	}
+	bound := b.bound(p, f.committed)
+	if part.want.FetchOffset >= bound || !room {
+		return out, 0
+	}
+	slice, bytes := p.log.SliceFrom(part.want.FetchOffset, bound)
+	out.Slice = slice
+	return out, max(1, min(bytes, int64(part.want.MaxBytes)))
 }
 
 // FetchQuery is a Fetch whose partitions and offsets are decided and whose bytes are

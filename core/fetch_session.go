@@ -3,6 +3,7 @@ package core
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/errcode"
@@ -20,7 +21,9 @@ type sessions struct {
 // session is what a client fetches, between its requests.
 type session struct {
 	parts    []*fetchPart // in the order they are read
+	moved    []*fetchPart // of rotate, reused
 	index    map[partKey]*fetchPart
+	parked   *call // the Fetch that waits, and uses parts
 	made     clock.Instant
 	lastUsed clock.Instant
 	id       int32
@@ -41,60 +44,72 @@ func (s *sessions) init(slots int) {
 	s.slots = slots
 }
 
-// open fills f with the partitions to fetch and advances the session, if any.
+// openSession fills f with the partitions to fetch and advances the session, if any.
 //
 //	(n, -1)  full fetch without a session; closes n
 //	(n, 0)   full fetch that asks for a session; closes n
 //	(n, k)   the k-th incremental fetch of session n
-func (s *sessions) open(b *Broker, f *parkedFetch, req *wire.FetchRequest) errcode.Code {
-	if req.SessionEpoch > newSessionEpoch {
-		return s.incremental(b.now.Mono, f, req)
+func (b *Broker) openSession(f *parkedFetch, req *wire.FetchRequest) errcode.Code {
+	s := &b.sessions
+	if req.SessionEpoch != sessionlessEpoch && req.SessionEpoch != newSessionEpoch {
+		return b.resumeSession(f, req)
 	}
 	if old := s.byID[req.SessionID]; old != nil {
 		s.remove(old)
 	}
 	f.full = true
-	made := &session{index: make(map[partKey]*fetchPart, len(req.Partitions)), byID: f.byID}
-	made.update(req)
-	f.partitions = made.parts
-	if req.SessionEpoch == newSessionEpoch && len(made.parts) > 0 {
-		made.made, made.lastUsed, made.epoch = b.now.Mono, b.now.Mono, 1
-		if s.add(made, &b.random) {
-			f.session, f.sessionID = made, made.id
-			f.partitions = slices.Clone(made.parts)
+	if req.SessionEpoch == sessionlessEpoch || len(req.Partitions) == 0 {
+		f.partitions = make([]*fetchPart, len(req.Partitions))
+		own := make([]fetchPart, len(req.Partitions))
+		for i := range own {
+			own[i] = b.newPart(&req.Partitions[i])
+			f.partitions[i] = &own[i]
 		}
+		return errcode.None
+	}
+	made := &session{
+		index: make(map[partKey]*fetchPart, len(req.Partitions)), byID: f.byID,
+		made: b.now.Mono, lastUsed: b.now.Mono, epoch: 1,
+	}
+	b.updateSession(made, req)
+	f.partitions = made.parts
+	if s.add(made, &b.random) {
+		f.session, f.sessionID = made, made.id
 	}
 	return errcode.None
 }
 
-func (s *sessions) incremental(now clock.Instant, f *parkedFetch, req *wire.FetchRequest) errcode.Code {
-	found := s.byID[req.SessionID]
+func (b *Broker) resumeSession(f *parkedFetch, req *wire.FetchRequest) errcode.Code {
+	found := b.sessions.byID[req.SessionID]
 	switch {
 	case found == nil:
 		return errcode.FetchSessionIDNotFound
-	case found.byID != f.byID:
-		return errcode.FetchSessionTopicIDError
 	case found.epoch != req.SessionEpoch:
 		return errcode.InvalidFetchSessionEpoch
+	case found.byID != f.byID:
+		return errcode.FetchSessionTopicIDError
 	}
-	found.update(req)
-	found.lastUsed = now
+	if found.parked != nil {
+		// Its client went on without the answer, on another connection.
+		b.completeFetch(found.parked)
+	}
+	b.updateSession(found, req)
+	found.lastUsed = b.now.Mono
 	if found.epoch == math.MaxInt32 {
 		found.epoch = 0
 	}
 	found.epoch++
 	if len(found.parts) == 0 {
-		s.remove(found)
+		b.sessions.remove(found)
 		f.full = true
 		return errcode.None
 	}
-	f.session, f.sessionID = found, found.id
-	f.partitions = slices.Clone(found.parts)
+	f.session, f.sessionID, f.partitions = found, found.id, found.parts
 	return errcode.None
 }
 
-// update takes in the partitions a request adds, changes and forgets.
-func (s *session) update(req *wire.FetchRequest) {
+// updateSession takes in the partitions a request adds, changes and forgets.
+func (b *Broker) updateSession(s *session, req *wire.FetchRequest) {
 	for i := range req.Partitions {
 		want := &req.Partitions[i]
 		if part := s.index[keyOf(want)]; part != nil {
@@ -103,9 +118,9 @@ func (s *session) update(req *wire.FetchRequest) {
 			part.want.Topic = name
 			continue
 		}
-		part := newPart(want)
-		s.index[part.key] = part
-		s.parts = append(s.parts, part)
+		part := b.newPart(want)
+		s.index[part.key] = &part
+		s.parts = append(s.parts, &part)
 	}
 	for _, gone := range req.Forgotten {
 		key := partKey{topic: gone.Topic, id: gone.TopicID, partition: gone.Partition}
@@ -116,21 +131,31 @@ func (s *session) update(req *wire.FetchRequest) {
 	}
 }
 
-// rotate moves the partitions that returned data behind the others, so that the next
-// fetch with too little room begins with those that waited.
+// newPart copies what a request asks of one partition.
+func (b *Broker) newPart(want *wire.FetchPartition) fetchPart {
+	part := fetchPart{want: *want, toldHigh: -1, toldStart: -1}
+	if t := b.topics[want.Topic]; t != nil {
+		part.want.Topic = t.name
+	} else {
+		part.want.Topic = strings.Clone(want.Topic)
+	}
+	part.key = keyOf(&part.want)
+	return part
+}
+
+// rotate moves the partitions that returned records behind the others, so that the
+// next fetch with too little room begins with those that waited.
 func (s *session) rotate() {
-	idle := make([]*fetchPart, 0, len(s.parts))
-	var served []*fetchPart
+	kept := s.parts[:0]
+	s.moved = s.moved[:0]
 	for _, part := range s.parts {
-		if part.available > 0 {
-			served = append(served, part)
+		if part.served {
+			s.moved = append(s.moved, part)
 		} else {
-			idle = append(idle, part)
+			kept = append(kept, part)
 		}
 	}
-	if len(served) > 0 {
-		s.parts = append(idle, served...)
-	}
+	s.parts = append(kept, s.moved...)
 }
 
 // add gives a session an id and a slot, or reports that there is no room.
@@ -147,24 +172,25 @@ func (s *sessions) add(made *session, r *random) bool {
 }
 
 // evictFor makes room by dropping the session idle for longest, if that is long, or
-// else an older session with fewer partitions than the new one.
+// else the smallest of those that have had their time, if the new one is larger.
 func (s *sessions) evictFor(made *session) bool {
 	if len(s.all) == 0 {
 		return false
 	}
-	idle, small := s.all[0], s.all[0]
-	for _, other := range s.all[1:] {
+	idle, small := s.all[0], (*session)(nil)
+	for _, other := range s.all {
 		if other.lastUsed < idle.lastUsed {
 			idle = other
 		}
-		if len(other.parts) < len(small.parts) {
+		settled := made.made.Sub(other.made) > sessionEvictAfter
+		if settled && (small == nil || len(other.parts) < len(small.parts)) {
 			small = other
 		}
 	}
 	switch {
 	case made.made.Sub(idle.lastUsed) > sessionEvictAfter:
 		s.remove(idle)
-	case len(small.parts) < len(made.parts) && made.made.Sub(small.made) > sessionEvictAfter:
+	case small != nil && len(small.parts) < len(made.parts):
 		s.remove(small)
 	default:
 		return false

@@ -39,12 +39,18 @@ type timeLookup struct {
 	timestamp int64
 	topic     int
 	partition int
+	missing   errcode.Code // if nothing is found
 }
 
 func (b *Broker) listOffsets(c *call, req *kmsg.ListOffsetsRequest) {
 	resp := kmsg.NewPtrListOffsetsResponse()
 	query := &listOffsetsQuery{response: resp}
-	seen := map[partKey]bool{}
+	times := map[partKey]int{}
+	for i := range req.Topics {
+		for j := range req.Topics[i].Partitions {
+			times[partKey{topic: req.Topics[i].Topic, partition: req.Topics[i].Partitions[j].Partition}]++
+		}
+	}
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		out := kmsg.NewListOffsetsResponseTopic()
@@ -53,12 +59,11 @@ func (b *Broker) listOffsets(c *call, req *kmsg.ListOffsetsRequest) {
 			part := kmsg.NewListOffsetsResponseTopicPartition()
 			part.Partition, part.Offset, part.Timestamp = t.Partitions[j].Partition, -1, -1
 			key := partKey{topic: t.Topic, partition: part.Partition}
-			if seen[key] {
+			if times[key] > 1 {
 				part.ErrorCode = int16(errcode.InvalidRequest)
 			} else {
 				b.listOffset(query, req, t.Topic, &t.Partitions[j], &part, [2]int{i, j})
 			}
-			seen[key] = true
 			out.Partitions = append(out.Partitions, part)
 		}
 		resp.Topics = append(resp.Topics, out)
@@ -80,22 +85,33 @@ func (b *Broker) listOffset(
 		code = p.checkEpoch(want.CurrentLeaderEpoch)
 	}
 	ts := want.Timestamp
-	if code == errcode.None && ts < 0 && (ts < earliestPendingUpload || req.Version < specialFrom[-ts]) {
+	if code == errcode.None && ts < 0 &&
+		(ts < earliestPendingUpload || req.Version < specialFrom[-ts]) {
 		code = errcode.UnsupportedVersion
 	}
 	if code != errcode.None {
 		out.ErrorCode = int16(code)
 		return
 	}
-	bound := p.log.HighWatermark()
+	bound, unsure := p.log.HighWatermark(), errcode.None
 	if req.IsolationLevel == 1 {
 		bound = p.log.LastStableOffset()
 	}
 	if req.ReplicaID == debugReplica {
 		bound = p.log.LogEndOffset()
+	} else if p.log.HighWatermark() < p.epochStart {
+		// Clients may have seen a later end of the epoch before (KIP-207).
+		unsure = errcode.OffsetNotAvailable
+		if req.Version < offsetNotAvailableFrom {
+			unsure = errcode.LeaderNotAvailable
+		}
 	}
 	switch ts {
 	case latestTimestamp:
+		if unsure != errcode.None {
+			out.ErrorCode = int16(unsure)
+			return
+		}
 		out.Offset, out.LeaderEpoch = bound, p.leaderEpoch
 	case earliestTimestamp, earliestLocalTimestamp:
 		out.Offset = p.log.LogStartOffset()
@@ -104,16 +120,21 @@ func (b *Broker) listOffset(
 	default:
 		start := p.log.LogStartOffset()
 		if start >= bound {
+			out.ErrorCode = int16(unsure)
 			return
 		}
 		slice, _ := p.log.SliceFrom(start, bound)
-		query.lookups = append(query.lookups,
-			timeLookup{slice: slice, epochs: p.log.Epochs(), timestamp: ts, topic: at[0], partition: at[1]})
+		query.lookups = append(query.lookups, timeLookup{
+			slice: slice, epochs: p.log.Epochs(), timestamp: ts,
+			topic: at[0], partition: at[1], missing: unsure,
+		})
 	}
 }
 
 // debugReplica is the replica id with which tools read beyond the high watermark.
 const debugReplica = -2
+
+const offsetNotAvailableFrom = 5
 
 // Answer does the lookups.
 func (q *listOffsetsQuery) Answer(d *QueryDevices) wire.Response {
@@ -125,10 +146,11 @@ func (q *listOffsetsQuery) Answer(d *QueryDevices) wire.Response {
 			out.ErrorCode = int16(errcode.KafkaStorageError)
 			continue
 		}
-		out.Offset, out.Timestamp = offset, timestamp
-		if offset >= 0 {
-			out.LeaderEpoch = l.epochs.Of(offset)
+		if offset < 0 {
+			out.ErrorCode = int16(l.missing)
+			continue
 		}
+		out.Offset, out.Timestamp, out.LeaderEpoch = offset, timestamp, l.epochs.Of(offset)
 	}
 	return q.response
 }

@@ -41,6 +41,7 @@ const (
 	thenAnswerMetadata                 // a fresh Metadata answer to call
 	thenGrantProducers                 // serve who waits for a producer id
 	thenOpenPartitions                 // go on booting
+	thenNothing
 )
 
 // metadataTopicID is the id Kafka gives __cluster_metadata.
@@ -91,10 +92,6 @@ func (b *Broker) commit(c commit) {
 // metalogChanged applies what is committed by now.
 func (b *Broker) metalogChanged() {
 	m := &b.metalog
-	if m.partition.state == partitionClosing {
-		b.closedMaybe(&m.partition)
-		return
-	}
 	if held := m.partition.log.HeldEndOffset(); held > m.partition.log.HighWatermark() {
 		m.partition.log.SetHighWatermark(held)
 	}
@@ -106,6 +103,7 @@ func (b *Broker) metalogChanged() {
 	rest := copy(m.commits, m.commits[n:])
 	clear(m.commits[rest:])
 	m.commits = m.commits[:rest]
+	b.closedMaybe(&m.partition)
 }
 
 // opening is a commit whose partitions are being made.
@@ -124,7 +122,9 @@ func (b *Broker) apply(c commit) {
 		return
 	}
 	o := &opening{commit: c, left: 1}
-	b.follow(delta, o)
+	if b.phase == running { // a node that stops leaves it to the next start
+		b.follow(delta, o)
+	}
 	b.opened(o)
 }
 
@@ -138,7 +138,9 @@ func (b *Broker) opened(o *opening) {
 	case thenGrantProducers:
 		b.grantProducerIDs(o.commit.body.(*kmsg.AllocateProducerIDsResponse))
 		return
-	case thenAnswer, thenAnswerMetadata, thenOpenPartitions:
+	case thenOpenPartitions, thenNothing:
+		return
+	case thenAnswer, thenAnswerMetadata:
 	}
 	c := o.commit.call.get()
 	if c == nil {

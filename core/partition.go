@@ -13,6 +13,7 @@ type topic struct {
 	name       string
 	partitions []*partition // by index
 	id         wire.TopicID
+	internal   bool // written by coordinators only
 }
 
 // partition is one partition hosted by this broker, which leads it.
@@ -24,11 +25,13 @@ type partition struct {
 	// Who waits. Both queues are ordered by endOffset.
 	untilWritten []produceWait // acks=1
 	untilHigh    []produceWait // acks=all: until the high watermark has passed
-	fetches      []fetchWait
+	fetches      []*fetchPart
 	opening      *opening // who waits for it to come online
 
 	highWatermark int64 // as last reported
 	logStart      int64
+	recoveryPoint int64         // as last seen
+	epochStart    int64         // where leaderEpoch starts
 	armed         clock.Instant // when the log's Tick is due in the heap
 	id            log.ID
 	index         int32
@@ -48,7 +51,9 @@ const (
 )
 
 // find returns the partition a request names, or why not (KIP-516).
-func (b *Broker) find(name string, id wire.TopicID, byID bool, index int32) (*partition, errcode.Code) {
+func (b *Broker) find(
+	name string, id wire.TopicID, byID bool, index int32,
+) (*partition, errcode.Code) {
 	var t *topic
 	if byID {
 		if t = b.topicIDs[id]; t == nil {
@@ -127,6 +132,14 @@ func (b *Broker) logChanged(p *partition, firstJob int) {
 	for _, job := range b.fx.Jobs[firstJob:] {
 		b.jobs[job.Op] = jobOwner{kind: jobOfLog, part: p}
 	}
+	if p.state == partitionDeleted {
+		b.removeIdle(p)
+		return
+	}
+	if point := p.log.RecoveryPoint(); point != p.recoveryPoint {
+		p.recoveryPoint = point
+		p.dir.stale |= recoveryPoints
+	}
 	if p == &b.metalog.partition {
 		b.metalogChanged()
 		return
@@ -135,8 +148,11 @@ func (b *Broker) logChanged(p *partition, firstJob int) {
 	b.answerWritten(p)
 	if start := p.log.LogStartOffset(); start != p.logStart {
 		p.logStart = start
-		b.report(Report{Kind: LogStartAdvanced, Topic: p.topic.name, TopicID: p.topic.id,
-			Partition: p.index, Offset: start})
+		p.dir.stale |= logStarts
+		b.report(Report{
+			Kind: LogStartAdvanced, Topic: p.topic.name, TopicID: p.topic.id,
+			Partition: p.index, Offset: start,
+		})
 	}
 	if p.state == partitionClosing {
 		b.closedMaybe(p)
@@ -160,8 +176,11 @@ func (b *Broker) maybeAdvanceHighWatermark(p *partition) bool {
 		return false
 	}
 	p.highWatermark = high
-	b.report(Report{Kind: HighWatermarkAdvanced, Topic: p.topic.name, TopicID: p.topic.id,
-		Partition: p.index, Offset: high, EndOffset: p.log.LogEndOffset()})
+	p.dir.stale |= highWatermarks
+	b.report(Report{
+		Kind: HighWatermarkAdvanced, Topic: p.topic.name, TopicID: p.topic.id,
+		Partition: p.index, Offset: high, EndOffset: p.log.LogEndOffset(),
+	})
 	b.answerCommitted(p)
 	b.wakeFetches(p)
 	return true
@@ -176,11 +195,12 @@ func (b *Broker) leave(p *partition, why errcode.Code) {
 		b.produceEnded(w, why)
 	}
 	p.untilWritten, p.untilHigh = nil, nil
-	waiting := p.fetches
-	p.fetches = nil
-	for _, w := range waiting {
-		if c := w.call.get(); c != nil {
-			b.completeFetch(c)
-		}
+	b.completeFetches(p)
+}
+
+// completeFetches answers all fetches that wait on p.
+func (b *Broker) completeFetches(p *partition) {
+	for len(p.fetches) > 0 {
+		b.completeFetch(p.fetches[0].call)
 	}
 }

@@ -59,6 +59,9 @@ func (b *Broker) deleteRecords(c *call, req *kmsg.DeleteRecordsRequest) {
 
 // deleteBefore raises p's log start offset; -1 means the high watermark.
 func (b *Broker) deleteBefore(p *partition, offset int64) errcode.Code {
+	if p.topic.internal {
+		return errcode.InvalidTopicException
+	}
 	if !b.image.TopicByID(p.topic.id).Config.CleanupDelete {
 		return errcode.PolicyViolation
 	}

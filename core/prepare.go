@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/batch"
+	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/metadata"
 	"github.com/heiban/heiban/core/wire"
@@ -29,6 +30,8 @@ func Prepare(img *metadata.Image, codec batch.Codec, now clock.Wall, req *wire.P
 		} else {
 			t = img.Topic(part.Topic)
 		}
+		part.Batch, part.Err, part.ErrorMessage = batch.Header{}, errcode.None, ""
+		part.RecordErrors = part.RecordErrors[:0]
 		if t == nil {
 			continue
 		}
@@ -39,7 +42,6 @@ func Prepare(img *metadata.Image, codec batch.Codec, now clock.Wall, req *wire.P
 		checked := batch.Check(part.Records, &rules, now, codec)
 		part.Batch, part.Records = checked.Header, checked.Data
 		part.Err, part.ErrorMessage = checked.Err, checked.Message
-		part.RecordErrors = part.RecordErrors[:0]
 		for _, e := range checked.RecordErrors {
 			part.RecordErrors = append(part.RecordErrors,
 				wire.RecordError{Index: e.Index, Message: e.Message})
@@ -47,10 +49,15 @@ func Prepare(img *metadata.Image, codec batch.Codec, now clock.Wall, req *wire.P
 	}
 }
 
+// decompressedBytesMax is how large the records of one batch may be once they are
+// expanded, where the topic's configuration asks to look into them. Kafka has no limit.
+const decompressedBytesMax = 128 << 20
+
 // rulesOf returns what a topic's configuration asks of a producer's batch.
 func rulesOf(cfg *log.Config) batch.Rules {
 	return batch.Rules{
 		MaxMessageBytes:          cfg.MaxMessageBytes,
+		DecompressedBytesMax:     decompressedBytesMax,
 		TimestampType:            cfg.TimestampType,
 		TimestampBeforeMaxMillis: cfg.TimestampBeforeMaxMillis,
 		TimestampAfterMaxMillis:  cfg.TimestampAfterMaxMillis,

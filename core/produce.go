@@ -66,10 +66,9 @@ func (b *Broker) produce(c *call, req *wire.ProduceRequest) {
 	}
 	c.produce.waiting--
 	switch {
+	case req.Acks == acksNone && failed:
+		b.answerByClosing(c)
 	case req.Acks == acksNone:
-		if failed {
-			b.closeConn(c.conn)
-		}
 		b.answer(c, nil)
 	case c.produce.waiting == 0:
 		b.answer(c, &c.produce.response)
@@ -94,8 +93,18 @@ func (b *Broker) appendPart(
 		return p
 	}
 	switch {
+	case p.topic.internal && !c.admin:
+		out.Err = errcode.InvalidTopicException
+		return p
 	case part.Err != errcode.None:
 		out.Err, out.ErrorMessage, out.RecordErrors = part.Err, part.ErrorMessage, part.RecordErrors
+		return p
+	case part.Batch.Size == 0:
+		// The topic was made after Prepare had looked for it.
+		out.Err = errcode.UnknownTopicOrPartition
+		if req.Version >= topicIDsFrom {
+			out.Err = errcode.UnknownTopicID
+		}
 		return p
 	case part.Batch.IsTransactional():
 		out.Err = errcode.InvalidTxnState

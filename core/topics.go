@@ -1,6 +1,9 @@
 package core
 
 import (
+	"maps"
+	"path"
+
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/log"
@@ -10,9 +13,18 @@ import (
 
 // addTopic makes a topic known, without partitions.
 func (b *Broker) addTopic(t *metadata.Topic) *topic {
-	added := &topic{name: t.Name, id: t.ID}
+	added := &topic{name: t.Name, id: t.ID, internal: isInternal(t.Name)}
 	b.topics[t.Name], b.topicIDs[t.ID] = added, added
 	return added
+}
+
+// isInternal reports whether a topic belongs to coordinators.
+func isInternal(name string) bool {
+	switch name {
+	case "__consumer_offsets", "__transaction_state", "__share_group_state":
+		return true
+	}
+	return false
 }
 
 func (b *Broker) addPartition(to *topic, t *metadata.Topic, index int32) *partition {
@@ -71,26 +83,37 @@ func (b *Broker) dropTopic(id wire.TopicID) {
 	b.report(Report{Kind: TopicDeleted, Topic: t.name, TopicID: t.id})
 }
 
-// dropPartition has a partition's directory renamed at once, so that a topic of the
-// same name can be made, and removed after file.delete.delay.ms.
+// dropPartition has a partition's directory renamed, so that a topic of the same name
+// can be made, and removed after file.delete.delay.ms.
 func (b *Broker) dropPartition(p *partition) {
 	was := p.state
 	p.state = partitionDeleted
-	delete(b.logs, p.id)
 	b.leave(p, errcode.UnknownTopicOrPartition)
 	if p.dir == nil || was == partitionOffline {
+		delete(b.logs, p.id)
 		return
 	}
 	p.dir.replicas--
-	if p.log != nil {
-		p.log.ReleaseFiles(&b.fx.Orders)
-	}
-	b.report(Report{Kind: PartitionRemoved, Topic: p.topic.name, TopicID: p.topic.id,
-		Partition: p.index})
+	b.report(Report{
+		Kind: PartitionRemoved, Topic: p.topic.name, TopicID: p.topic.id,
+		Partition: p.index,
+	})
 	b.removing[p.path()] = nil
-	if was != partitionOpening {
-		b.rename(p)
+	if was != partitionOpening { // else when it is open, or it never had the name
+		p.log.Abandon()
+		b.removeIdle(p)
 	}
+}
+
+// removeIdle has a deleted partition's directory renamed, once nothing is in flight
+// that knows its files by their paths and could meet those of a later topic there.
+func (b *Broker) removeIdle(p *partition) {
+	if !p.log.Idle() || p.dir.offline {
+		return
+	}
+	delete(b.logs, p.id)
+	p.log.ReleaseFiles(&b.fx.Orders)
+	b.rename(p)
 }
 
 // rename has a deleted partition's directory moved out of the way.
@@ -100,23 +123,29 @@ func (b *Broker) rename(p *partition) {
 		jobOwner{kind: jobRename, part: p, dir: p.dir, path: p.path(), to: to})
 }
 
-// renamed lets the partitions that waited for a directory's name have it, and notes
-// when the renamed one is to be removed.
+// renamed notes when the renamed directory is to be removed. Its name is free once
+// the checkpoints do not speak of it any more: after a crash, what they say would be
+// taken for the state of a later topic of the name.
 func (b *Broker) renamed(owner jobOwner) {
-	waiting := b.removing[owner.path]
-	delete(b.removing, owner.path)
-	for _, p := range waiting {
-		if p.state != partitionOpening {
-			continue
-		}
-		if t := b.image.TopicByID(p.topic.id); t != nil {
-			b.recover(p, t.Config)
-		}
-	}
+	owner.dir.freed = append(owner.dir.freed, owner.path)
+	owner.dir.stale, owner.dir.due = allCheckpoints, allCheckpoints
+	b.checkpoint(owner.dir)
 	defaults, _ := b.image.Config().Topic(nil)
 	delay := defaults.FileDeleteDelayMillis
 	b.removals = append(b.removals, removal{path: owner.to, dir: owner.dir})
 	b.deadlines.push(deadline{at: b.now.Mono.Add(clock.Millis(delay)), kind: removalDeadline})
+}
+
+// freeName lets the partition that waited for a directory's name have it.
+func (b *Broker) freeName(path string) {
+	waiting := b.removing[path]
+	delete(b.removing, path)
+	for _, p := range waiting {
+		if t := b.image.TopicByID(p.topic.id); t != nil && p.state == partitionOpening &&
+			b.phase == running {
+			b.recover(p, t.Config)
+		}
+	}
 }
 
 // removal is a directory on its way out.
@@ -129,19 +158,33 @@ type removal struct {
 func (b *Broker) removalDue() {
 	due := b.removals[0]
 	b.removals = b.removals[1:]
-	if !due.dir.offline {
+	if !due.dir.offline && b.phase == running { // else the next start removes it
 		b.order(&log.RemoveNow{Paths: []string{due.path}}, jobOwner{kind: jobRemove, dir: due.dir})
 	}
 }
 
 // jobFailed takes in that a job could not do its work. Whatever a job does, it does to
-// files of one log directory, which cannot be relied on any more.
+// files of one log directory, which cannot be relied on any more. Only a node that
+// could open all its directories starts: it could not tell otherwise which partitions
+// are in one that is missing, and would make them anew.
 func (b *Broker) jobFailed(owner jobOwner, err error) {
+	if owner.kind == jobOfLog && owner.part.state == partitionDeleted {
+		return // its directory was renamed while the job ran
+	}
 	dir := owner.dir
 	if owner.part != nil {
 		dir = owner.part.dir
 	}
+	if owner.kind == jobOpenDir {
+		b.fatal(&DirError{Path: dir.path, Err: err})
+	}
 	b.dirFailed(dir, err)
+	if owner.kind == jobSetAside {
+		b.setAside()
+	}
+	if owner.kind == jobCheckpoint && b.phase == booting {
+		b.readyMaybe()
+	}
 }
 
 // dirFailed takes a log directory offline, for good: nothing is retried on it. With
@@ -155,21 +198,35 @@ func (b *Broker) dirFailed(dir *logDir, err error) {
 	for _, t := range b.sortedTopics() {
 		for _, p := range t.partitions {
 			if p.dir == dir && p.state != partitionDeleted {
-				if p.state == partitionClosing {
-					b.closing--
-				}
-				p.state = partitionOffline
-				b.leave(p, errcode.KafkaStorageError)
-				if o := p.opening; o != nil {
-					p.opening = nil
-					b.opened(o)
-				}
+				b.partitionFailed(p)
 			}
 		}
 	}
-	b.closedAll()
+	// Nobody gets a name in it any more. In any order.
+	maps.DeleteFunc(b.removing, func(at string, _ []*partition) bool {
+		return path.Dir(at) == dir.path
+	})
 	if dir == &b.dirs[0] {
 		b.fatal(&DirError{Path: dir.path, Err: err})
+		return
+	}
+	b.readyMaybe()
+	b.closedAll()
+}
+
+func (b *Broker) partitionFailed(p *partition) {
+	was := p.state
+	p.state = partitionOffline
+	switch {
+	case was == partitionClosing:
+		b.closing--
+	case was == partitionOpening && b.phase == booting && p.id != 0:
+		b.opening--
+	}
+	b.leave(p, errcode.KafkaStorageError)
+	if o := p.opening; o != nil {
+		p.opening = nil
+		b.opened(o)
 	}
 }
 

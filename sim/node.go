@@ -5,6 +5,7 @@ import (
 
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core"
+	"github.com/heiban/heiban/core/config"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/metadata"
 	"github.com/heiban/heiban/netsim"
@@ -74,8 +75,9 @@ func (n *node) options() core.Options {
 	t := w.config.Tunables
 	o := core.Options{
 		NodeID: n.id, ClusterID: "heiban-simulation-0000",
-		LogDirs: []string{logDir}, Host: hostName(n.id), Port: 9092,
-		Codec: w.config.Codec, SmallLimits: true, Settings: t.Settings,
+		LogDirs:   []string{logDir},
+		Listeners: []config.Endpoint{{Name: "PLAINTEXT", Host: hostName(n.id), Port: 9092}},
+		Codec:     w.config.Codec, SmallLimits: true, Settings: t.Settings,
 		Properties: map[string]string{},
 	}
 	for key, value := range t.Properties { // a map made of maps: in any order
