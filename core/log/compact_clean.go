@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/heiban/heiban/core/batch"
 )
@@ -11,11 +12,12 @@ import (
 // cleaned is the segment that a group is rewritten into.
 type cleaned struct {
 	*segment
-	file    File
-	path    string
-	buf     []byte
-	pos     int64
-	changed bool // something differs from the group's batches
+	file     File
+	path     string
+	buf      []byte
+	pos      int64
+	groupEnd int64 // the end of the group
+	changed  bool  // something differs from the group's batches
 }
 
 // cleanGroup is pass 2 over one group of segments. A single segment that loses
@@ -23,9 +25,9 @@ type cleaned struct {
 func (c *compactor) cleanGroup(group []compactSource) (err error) {
 	first, last := group[0], group[len(group)-1]
 	out := &cleaned{
-		segment: newSegment(first.base, first.created, c.cfg),
-		path:    segmentPath(c.dir, first.base, logSuffix+cleanedSuffix),
-		changed: len(group) > 1,
+		segment:  newSegment(first.base, first.created, c.cfg),
+		path:     segmentPath(c.dir, first.base, logSuffix+cleanedSuffix),
+		groupEnd: last.end, changed: len(group) > 1,
 	}
 	if err := c.files.Remove(out.path); err != nil {
 		return err
@@ -106,7 +108,9 @@ func (c *compactor) cleanBatch(data []byte, h *batch.Header, out *cleaned) (batc
 	how := batch.Retention{
 		DeleteHorizon:    c.deleteHorizon(),
 		EmptyTransaction: emptyTxn,
-		KeepEmpty:        c.isLastData(h) || h.NextOffset() == c.segments[len(c.segments)-1].end,
+		// The last batch tells where the segment ends. So recovery knows what a .swap
+		// covers, and that no batch was lost at its end.
+		KeepEmpty: c.isLastData(h) || h.NextOffset() == out.groupEnd,
 	}
 	var kept batch.Kept
 	var err error
@@ -162,7 +166,7 @@ func (c *compactor) flush(out *cleaned) error {
 }
 
 // segmentKinds are the files of a segment that compaction replaces. The log comes
-// last: its name is what makes a segment of them.
+// last: its name is what makes a segment, or a replacement, of them.
 var segmentKinds = [...]string{txnIndexSuffix, timeIndexSuffix, indexSuffix, logSuffix}
 
 // replace puts the cleaned segment in place of a group. In order, and each durable
@@ -174,7 +178,8 @@ var segmentKinds = [...]string{txnIndexSuffix, timeIndexSuffix, indexSuffix, log
 //     what a .swap covers.
 //  4. The .swap files take their final names. If one did before an old segment that
 //     it covers was durably gone, a crash would leave two segments with the same
-//     offsets.
+//     offsets. Here the log comes first: as long as it is a .swap, recovery takes all
+//     that has the segment's name for the old one's.
 func (c *compactor) replace(group []compactSource, out *cleaned) error {
 	kinds, err := c.writeCleaned(group, out)
 	if err != nil {
@@ -193,6 +198,8 @@ func (c *compactor) replace(group []compactSource, out *cleaned) error {
 	if err := c.files.SyncDir(c.dir); err != nil {
 		return err
 	}
+	kinds = slices.Clone(kinds)
+	slices.Reverse(kinds)
 	if err := c.rename(out.base, kinds, swapSuffix, ""); err != nil {
 		return err
 	}

@@ -101,8 +101,9 @@ func (r *batchReader) fill(n int) error {
 	if got == want-held {
 		return nil
 	}
-	if err == nil || errors.Is(err, io.EOF) {
-		return r.corrupt(errCutOff)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read %s: %w", r.path, err)
 	}
-	return fmt.Errorf("read %s: %w", r.path, err)
+	end := r.bufPos + int64(held+got)
+	return &corruptError{fmt.Errorf("%s ends at %d, want %d", r.path, end, r.size)}
 }

@@ -99,16 +99,17 @@ func (j *sealSegment) Run(d *Devices) (Result, error) {
 }
 
 // writeIndexes makes the index files of a segment durable, but not their names. A
-// transaction index is written only if there is something to say.
+// transaction index is written only if there is something to say. The offset index
+// comes last: where that is missing, recovery makes all of them anew.
 func writeIndexes(
 	fs Files, dir string, base int64, offsets []offsetEntry, times []timeEntry, aborted []abortedTxn,
 ) error {
-	err := writeFile(fs, segmentPath(dir, base, indexSuffix), encodeOffsets(offsets))
+	err := writeTxnIndex(fs, segmentPath(dir, base, txnIndexSuffix), aborted)
 	if err == nil {
 		err = writeFile(fs, segmentPath(dir, base, timeIndexSuffix), encodeTimes(times))
 	}
 	if err == nil {
-		err = writeTxnIndex(fs, segmentPath(dir, base, txnIndexSuffix), aborted)
+		err = writeFile(fs, segmentPath(dir, base, indexSuffix), encodeOffsets(offsets))
 	}
 	if err != nil {
 		return fmt.Errorf("write the indexes of segment %d of %s: %w", base, dir, err)

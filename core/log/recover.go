@@ -168,31 +168,40 @@ func (r *recovery) has(base int64, kind string) bool {
 
 // finishSwaps takes away what waits for removal and what compaction did not finish,
 // and puts in place what it did. A .cleaned file may be torn. A .swap file is whole,
-// unless a .cleaned one of a lower base is there: then it is part of the same, broken
-// replacement.
+// unless a .cleaned one of the same or a lower base is there: then it is part of the
+// same, broken replacement. Such a .swap goes before the .cleaned that tells of it.
 func (r *recovery) finishSwaps() error {
 	minCleaned := int64(maxOffset)
-	var swaps []string
+	var cleaned, swaps, useless []string
 	for _, e := range r.names {
-		base, kind, state, ok := parseSegmentName(e.Name)
+		base, _, state, ok := parseSegmentName(e.Name)
 		switch {
 		case strings.HasSuffix(e.Name, tmpSuffix), ok && state == deletedSuffix:
-			if err := r.remove(e.Name); err != nil {
-				return err
-			}
+			useless = append(useless, e.Name)
 		case ok && state == cleanedSuffix:
-			if kind == logSuffix {
-				minCleaned = min(minCleaned, base)
-			}
-			if err := r.remove(e.Name); err != nil {
-				return err
-			}
+			minCleaned = min(minCleaned, base)
+			cleaned = append(cleaned, e.Name)
 		case ok && state == swapSuffix:
 			swaps = append(swaps, e.Name)
 		}
 	}
+	broken := func(name string) bool {
+		base, _, _, _ := parseSegmentName(name)
+		return base >= minCleaned
+	}
+	for _, name := range swaps {
+		if broken(name) {
+			useless = append(useless, name)
+		}
+	}
+	swaps = slices.DeleteFunc(swaps, broken)
+	for _, names := range [][]string{useless, cleaned} {
+		if err := r.removeAll(names); err != nil {
+			return err
+		}
+	}
 	if len(swaps) > 0 {
-		if err := r.swapIn(swaps, minCleaned); err != nil {
+		if err := r.swapIn(swaps); err != nil {
 			return err
 		}
 	}
@@ -202,20 +211,26 @@ func (r *recovery) finishSwaps() error {
 	return nil
 }
 
-// swapIn renames the .swap files below minCleaned into place, after it removed the
-// segments that they replace.
-func (r *recovery) swapIn(swaps []string, minCleaned int64) error {
+// removeAll removes files of the directory durably.
+func (r *recovery) removeAll(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	for _, name := range names {
+		if err := r.remove(name); err != nil {
+			return err
+		}
+	}
+	return r.d.Files.SyncDir(r.Dir)
+}
+
+// swapIn renames the .swap files into place, after it removed the segments that they
+// replace. If a replacement had its name before those are gone for good, a crash
+// could leave both.
+func (r *recovery) swapIn(swaps []string) error {
 	first, next := int64(maxOffset), int64(-1)
-	var kept []string
 	for _, name := range swaps {
 		base, kind, _, _ := parseSegmentName(name)
-		if base >= minCleaned {
-			if err := r.remove(name); err != nil {
-				return err
-			}
-			continue
-		}
-		kept = append(kept, name)
 		if kind != logSuffix {
 			continue
 		}
@@ -225,19 +240,20 @@ func (r *recovery) swapIn(swaps []string, minCleaned int64) error {
 		}
 		first, next = min(first, base), max(next, end)
 	}
+	var replaced []string
 	for _, e := range r.names {
-		base, _, state, ok := parseSegmentName(e.Name)
-		if !ok || state != "" || base < first || base >= next {
+		base, kind, state, ok := parseSegmentName(e.Name)
+		if !ok || state != "" || base < first || base >= next || kind == snapshotSuffix {
 			continue
 		}
-		if strings.HasSuffix(e.Name, snapshotSuffix) {
-			continue
-		}
-		if err := r.remove(e.Name); err != nil {
-			return err
+		if r.has(base, logSuffix) { // or it has its final name already
+			replaced = append(replaced, e.Name)
 		}
 	}
-	for _, name := range kept {
+	if err := r.removeAll(replaced); err != nil {
+		return err
+	}
+	for _, name := range swaps {
 		r.renamed = true
 		target := strings.TrimSuffix(name, swapSuffix)
 		if err := r.d.Files.Rename(r.path(name), r.path(target)); err != nil {

@@ -1,0 +1,140 @@
+package log
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/heiban/heiban/core/batch"
+)
+
+// transactionsLog is a log of four segments, none of which fits another, that all
+// lose something when compacted. Two have transaction indexes.
+func transactionsLog(t *testing.T) *compactLog {
+	t.Helper()
+	c := newCompactLog()
+	c.cfg.SegmentBytes, c.cfg.IndexIntervalBytes = 400, 0
+	add := func(key string, o batch.Options) {
+		var b batch.Builder
+		b.Reset(&o)
+		b.Append(c.end, []byte(key), []byte("value"), nil)
+		data, err := b.Finish(nil, nil)
+		require.NoError(t, err)
+		c.append(t, data)
+	}
+	for i := range int64(4) {
+		add("again", batch.Options{})
+		add(fmt.Sprint("stays", i), batch.Options{})
+		if i%2 == 0 {
+			add("aborted", batch.Options{HasProducer: true, ProducerID: i, Transactional: true})
+			c.append(t, batch.AppendMarker(nil, &batch.Marker{ProducerID: i, Timestamp: c.end}))
+		}
+		add(fmt.Sprint("too", i), batch.Options{})
+		c.roll(t)
+	}
+	return c
+}
+
+// segmentsOf splits what dumpLog tells.
+func segmentsOf(t *testing.T, c *compactLog) []string {
+	t.Helper()
+	return strings.SplitAfter(dumpLog(t, c.files, c.dir), "\nsegment")
+}
+
+// TestCompactionCrashTwice crashes a compaction at every operation, and then the
+// recovery at every operation. Each segment must come out as it was, or compacted.
+func TestCompactionCrashTwice(t *testing.T) {
+	for _, power := range []bool{false, true} {
+		c := transactionsLog(t)
+		origin := c.files
+		before := segmentsOf(t, c)
+		devices := func() *Devices { return &Devices{Files: c.files, Codec: flipCodec{}} }
+		c.files = origin.clone()
+		_, err := c.job(4, 100).Run(devices())
+		require.NoError(t, err)
+		after := segmentsOf(t, c)
+		require.Len(t, after, len(before))
+
+		// Below the recovery point nothing is looked at but indexes.
+		recovery := &Recover{
+			Dir: c.dir, Config: c.cfg, Settings: c.set, HighWatermark: c.end, RecoveryPoint: c.end,
+		}
+		for first := 0; ; first++ {
+			c.files = origin.clone()
+			c.files.budget = first
+			_, done := c.job(4, 100).Run(devices())
+			c.files.crash(!power)
+			crashed := c.files
+			for second := 0; ; second++ {
+				c.files = crashed.clone()
+				c.files.budget = second
+				_, again := recovery.Run(devices())
+				c.files.crash(!power)
+				result, err := recovery.Run(devices())
+				require.NoError(t, err)
+				for i, got := range segmentsOf(t, c) {
+					require.Contains(t, []string{before[i], after[i]}, got, "%d, %d", first, second)
+				}
+				segments := result.(*Recovered).segments
+				require.Len(t, segments, 5)
+				for _, s := range segments[:4] {
+					c.checkFiles(t, s)
+				}
+				if again == nil {
+					break
+				}
+			}
+			if done == nil {
+				break
+			}
+		}
+	}
+}
+
+// TestCompactionCorrupt makes sure that damage is told and not sealed under a new
+// checksum.
+func TestCompactionCorrupt(t *testing.T) {
+	c := transactionsLog(t)
+	name := segmentPath(c.dir, c.closed[1].base, logSuffix)
+	data, _ := c.files.get(name)
+	damaged := slices.Clone(data)
+	damaged[len(damaged)-1] ^= 1
+	c.files.put(name, damaged)
+	before := c.files.dump()
+	r := c.compact(t, 4, 100)
+	require.Equal(t, name+" at 157: the batch has a wrong CRC", r.Uncleanable)
+	require.Zero(t, r.FirstDirty)
+	require.Equal(t, before, c.files.dump())
+
+	c.files.put(name, data[:len(data)-1])
+	require.Equal(t, name+" ends at 233, want 234", c.compact(t, 4, 100).Uncleanable)
+	c.files.put(name, data)
+	index := segmentPath(c.dir, 0, txnIndexSuffix)
+	c.files.put(index, []byte("torn"))
+	require.Equal(t, index+": transaction index of 4 bytes has a torn entry",
+		c.compact(t, 4, 100).Uncleanable)
+}
+
+// TestCompactionSpan makes sure that a segment's offsets lie within 31 bits of its
+// base, however empty the segments are.
+func TestCompactionSpan(t *testing.T) {
+	c := newCompactLog()
+	for range 3 {
+		var b batch.Builder
+		b.Reset(&batch.Options{})
+		b.Append(1, []byte("a"), nil, nil)
+		data, err := b.Finish(nil, nil)
+		require.NoError(t, err)
+		c.append(t, data)
+		c.end += 1<<30 - 1 // as if what came here had been compacted away
+		c.roll(t)
+	}
+	c.compact(t, 3, 100)
+	require.Len(t, c.closed, 2)
+	require.Equal(t, int64(0), c.closed[0].base)
+	require.Equal(t, int64(1<<31), c.closed[0].end)
+	require.Equal(t, int64(1<<31), c.closed[1].base)
+}
