@@ -248,6 +248,9 @@ func (d *device) append(epoch int32, h *batch.Header, data []byte) (Appended, []
 
 // read returns the bytes of a range.
 func (d *device) read(r Range) []byte {
+	if r.Len == 0 {
+		return nil
+	}
 	p := make([]byte, r.Len)
 	if _, err := d.reader.ReadAt(r.File, p, r.Pos); err != nil {
 		panic(err)

@@ -32,7 +32,7 @@ type logMachine struct {
 	logStart int64
 	end      int64
 	epoch    int32
-	started  []epochEntry // epochs that wrote or were assigned
+	started  []epochEntry    // epochs that wrote or were assigned
 	next     map[int64]int32 // sequence by producer
 	before   map[int64]int32 // the same, before batches
 }

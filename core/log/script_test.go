@@ -158,6 +158,11 @@ func (s *script) appendBatch(d *datadriven.TestData) {
 			records[j] = testRecord{timestamp: int64(at + j)}
 		}
 		records[0].value = strings.Repeat("v", arg(s.t, d, "value", 0))
+		if d.HasArg("keys") { // the keys of the batches in turn, one letter each
+			keys := ""
+			d.ScanArgs(s.t, "keys", &keys)
+			records[0].key = string(keys[i%len(keys)])
+		}
 		o := batch.Options{}
 		if d.HasArg("producer") {
 			o.HasProducer, o.ProducerID = true, int64(arg(s.t, d, "producer", 0))

@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 
 	"github.com/heiban/heiban/core/batch"
@@ -25,7 +26,8 @@ const readBytes = 4096
 
 // Slice is what a fetch may read: the batches from an offset up to a bound. It is
 // immutable, outlives the step, and may be used in any goroutine while the log goes
-// on.
+// on. A Reader had best keep the files it opened by their ids: what it opens by name
+// later may be gone, or compacted.
 type Slice struct {
 	closed []*segment // from the one that holds the offset on
 	last   view       // the active segment
@@ -124,6 +126,9 @@ func (s *Slice) Locate(r Reader, maxBytes int32, atLeastOne bool) (Range, error)
 		if err != nil {
 			return Range{}, err
 		}
+		if i < len(s.closed) && !w.reaches(&v, end) {
+			return Range{}, nil // it was compacted: the next slice knows the new segment
+		}
 		return Range{File: v.files.log, Pos: pos, Len: int(end - pos)}, nil
 	}
 	return Range{}, nil
@@ -190,6 +195,15 @@ type walker struct {
 	at   int64 // position of buf in the file
 }
 
+// reaches says that the file of a segment has bytes up to end. If the file was
+// opened by name after compaction replaced it, it may be shorter than the segment
+// was.
+func (w *walker) reaches(v *view, end int64) bool {
+	w.open(v)
+	w.forget()
+	return readFull(w.r, w.file, w.buf[:1], end-1) == nil
+}
+
 // open begins a walk over a segment.
 func (w *walker) open(v *view) {
 	if w.buf == nil {
@@ -210,6 +224,9 @@ func (w *walker) header(h *batch.Header) error {
 		p := w.buf[:min(int64(len(w.buf)), max(0, w.size-w.pos))]
 		n, err := w.r.ReadAt(w.file, p, w.pos)
 		w.at, w.have = w.pos, n
+		if n == 0 && errors.Is(err, io.EOF) {
+			return io.EOF
+		}
 		if n < batch.HeaderSize {
 			return fmt.Errorf("read %s at %d: %w", w.file.Path, w.pos, errors.Join(err, batch.ErrShort))
 		}
@@ -220,15 +237,23 @@ func (w *walker) header(h *batch.Header) error {
 	return nil
 }
 
+// ignore returns err, or nil if it is the one expected.
+func ignore(err, expected error) error {
+	if errors.Is(err, expected) {
+		return nil
+	}
+	return err
+}
+
 // seek walks to the first batch that ends at or after offset, and reports whether
 // there is one. If the index leads to no such batch it is not trusted, and the
 // segment is walked from its start.
 func (w *walker) seek(v *view, offset int64, h *batch.Header) (bool, error) {
 	start, err := v.floorOffset(w, offset)
-	if err != nil {
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return false, err
 	}
-	if start > 0 {
+	if start > 0 && err == nil {
 		w.pos = start
 		if w.pos < w.size && w.header(h) == nil && h.BaseOffset <= offset && h.BaseOffset >= v.base {
 			return w.walkTo(offset, h)
@@ -242,7 +267,8 @@ func (w *walker) seek(v *view, offset int64, h *batch.Header) (bool, error) {
 func (w *walker) walkTo(offset int64, h *batch.Header) (bool, error) {
 	for w.pos < w.size {
 		if err := w.header(h); err != nil {
-			return false, err
+			// A file that was compacted since may end before the segment did.
+			return false, ignore(err, io.EOF)
 		}
 		if h.LastOffset() >= offset {
 			return true, nil

@@ -2,6 +2,7 @@ package log
 
 import (
 	"fmt"
+	"io"
 	"math"
 
 	"github.com/heiban/heiban/core/batch"
@@ -86,7 +87,8 @@ func (f *timeFinder) next(h *batch.Header) (bool, error) {
 	if f.w.pos >= f.w.size || h.NextOffset() >= f.s.bound.offset {
 		return false, nil
 	}
-	return true, f.w.header(h)
+	err := f.w.header(h)
+	return err == nil, ignore(err, io.EOF)
 }
 
 // inBatch returns the first record of a batch at or after target.
