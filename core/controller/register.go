@@ -2,6 +2,7 @@ package controller
 
 import (
 	"math"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -25,6 +26,8 @@ type Registration struct {
 // cluster. It is active at once. After an unclean stop the leader epoch of each
 // partition that it leads rises: the log may end earlier than it did, and offsets
 // that were given out before must not be taken for those that are given out now.
+// Partitions without a leader, as Kafka leaves them when it stops, get this broker if
+// it is eligible.
 func (c *Controller) Register(r *Registration) []metadata.Record {
 	rec := &metadata.RegisterBrokerRecord{
 		BrokerID: r.ID, IncarnationID: r.Incarnation, Features: r.Features, LogDirs: r.LogDirs,
@@ -40,22 +43,46 @@ func (c *Controller) Register(r *Registration) []metadata.Record {
 		})
 	}
 	records := []metadata.Record{rec}
-	if r.Clean {
-		return records
-	}
 	for t := range c.image.Topics() {
 		for i := range t.Partitions {
 			p := &t.Partitions[i]
-			if p.Leader != r.ID {
-				continue
-			}
-			records = append(records, &metadata.PartitionChangeRecord{
+			change := &metadata.PartitionChangeRecord{
 				PartitionID: int32(i), TopicID: t.ID, Leader: r.ID,
 				LeaderRecoveryState: metadata.NoRecoveryStateChange,
-			})
+			}
+			switch {
+			case p.Leader == r.ID && !r.Clean:
+				records = append(records, change)
+			case p.Leader < 0 && eligible(p, r.ID):
+				becomeOnlyISR(change, p)
+				records = append(records, change)
+			}
 		}
 	}
 	return records
+}
+
+// eligible reports whether nothing that was committed is lost when a broker leads p:
+// it is in sync, or would be but for min.insync.replicas (KIP-966). If nobody is, the
+// last leader may have lost its tail, but no other replica has more.
+func eligible(p *metadata.Partition, id int32) bool {
+	if len(p.ISR)+len(p.ELR) == 0 {
+		return len(p.LastKnownELR) == 1 && p.LastKnownELR[0] == id
+	}
+	return slices.Contains(p.ISR, id) || slices.Contains(p.ELR, id)
+}
+
+// becomeOnlyISR makes the leader that change elects the only replica in sync.
+func becomeOnlyISR(change *metadata.PartitionChangeRecord, p *metadata.Partition) {
+	if len(p.ISR) != 1 || p.ISR[0] != change.Leader {
+		change.ISR = []int32{change.Leader}
+	}
+	if len(p.ELR) > 0 {
+		change.EligibleLeaderReplicas = []int32{}
+	}
+	if len(p.LastKnownELR) > 0 {
+		change.LastKnownELR = []int32{}
+	}
 }
 
 // Bootstrap decides about the features of a cluster: those of levels that are not
