@@ -155,37 +155,92 @@ func (r *recovery) seal(seg *segment, next int64) error {
 // loadIndexed opens a segment with the help of its indexes. It returns nil if they
 // are missing or wrong.
 func (r *recovery) loadIndexed(f foundSegment, next int64) (*segment, error) {
+	if f.Size > 0 && !(r.has(f.base, indexSuffix) && r.has(f.base, timeIndexSuffix)) {
+		return nil, nil
+	}
 	seg := r.newSegment(f)
+	if next != maxOffset {
+		return r.loadSealed(f, seg, next)
+	}
 	index, err := r.readIndex(f.base, indexSuffix)
-	if err != nil || index == nil && f.Size > 0 {
+	if err != nil {
 		return nil, err
 	}
 	timeIndex, err := r.readIndex(f.base, timeIndexSuffix)
-	if err != nil || timeIndex == nil && f.Size > 0 {
+	if err != nil {
 		return nil, err
 	}
-	offsets, ok := decodeOffsets(index, f.Size)
-	if !ok {
+	var offsetsOK, timesOK bool
+	seg.offsets, offsetsOK = decodeOffsets(index, f.Size)
+	seg.times, timesOK = decodeTimes(timeIndex)
+	if !offsetsOK || !timesOK {
 		return nil, nil
 	}
-	times, ok := decodeTimes(timeIndex)
-	if !ok {
-		return nil, nil
+	if n := len(seg.times); n > 0 {
+		last := seg.times[n-1]
+		seg.maxTime, seg.maxTimeOffset = last.time, f.base+int64(last.relative)
 	}
-	if n := len(times); n > 0 {
-		seg.maxTime, seg.maxTimeOffset = times[n-1].time, f.base+int64(times[n-1].relative)
-	}
-	if next != maxOffset {
-		seg.size, seg.end, seg.state, seg.inFiles = f.Size, next, sealed, true
-		seg.offsetEntries, seg.timeEntries = len(offsets), len(times)
-		return seg, nil
-	}
-	seg.offsets, seg.times = offsets, times
-	ok, err = r.walkTail(f, seg)
+	ok, err := r.walkTail(f, seg)
 	if err != nil || !ok {
 		return nil, err
 	}
 	return seg, r.loadAborted(seg)
+}
+
+// loadSealed opens a segment that others follow. It looks at no more than the last
+// entry of each index.
+func (r *recovery) loadSealed(f foundSegment, seg *segment, next int64) (*segment, error) {
+	seg.size, seg.end, seg.state, seg.inFiles = f.Size, next, sealed, true
+	last, n, err := r.lastEntry(f.base, indexSuffix, offsetEntrySize)
+	if err != nil || n < 0 {
+		return nil, err
+	}
+	if n > 0 {
+		e := decodeOffset(last)
+		blank := n > 1 && e.relative == 0 // Kafka makes its indexes longer than they are
+		if int64(e.pos) >= f.Size || f.base+int64(e.relative) >= next || blank {
+			return nil, nil
+		}
+	}
+	seg.offsetEntries = n
+	last, n, err = r.lastEntry(f.base, timeIndexSuffix, timeEntrySize)
+	if err != nil || n < 0 {
+		return nil, err
+	}
+	if n > 0 {
+		e := decodeTime(last)
+		seg.maxTime, seg.maxTimeOffset = e.time, f.base+int64(e.relative)
+		if e.time < 0 || seg.maxTimeOffset >= next || n > 1 && e.time == 0 {
+			return nil, nil
+		}
+	}
+	seg.timeEntries = n
+	return seg, nil
+}
+
+// lastEntry reads the last entry of an index file, and returns how many there are: 0
+// if there is no such file, -1 if the last one is torn.
+func (r *recovery) lastEntry(base int64, kind string, size int64) (last []byte, n int, err error) {
+	if !r.has(base, kind) {
+		return nil, 0, nil
+	}
+	file, err := r.d.Files.Open(segmentPath(r.Dir, base, kind))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	bytes, err := file.Size()
+	if err != nil || bytes == 0 {
+		return nil, 0, err
+	}
+	if bytes%size != 0 {
+		return nil, -1, nil
+	}
+	last = make([]byte, size)
+	if n, err := file.ReadAt(last, bytes-size); n < len(last) {
+		return nil, 0, fmt.Errorf("read %s: %w", segmentPath(r.Dir, base, kind), err)
+	}
+	return last, int(bytes / size), nil
 }
 
 // readIndex reads an index file, or returns nil if there is none.

@@ -163,7 +163,8 @@ type scan struct {
 }
 
 // segment reads a whole segment into seg: its size, end, index and transaction
-// index; the producers are those at its base, and then at its end. It stops before the first batch that is not valid and says why.
+// index. The producers are those at its base, and then at its end. It stops before
+// the first batch that is not valid and says why.
 func (sc *scanner) segment(path string, seg *segment, todo scan) (reason string, err error) {
 	s, err := sc.open(path, scanBytes)
 	if err != nil {
