@@ -91,13 +91,7 @@ func (l *Log) closeDone(o *Orders) {
 		s.synced = s.end
 	}
 	l.settle()
-	for _, s := range l.closed {
-		o.release(s.files)
-	}
-	o.release(l.active.files)
-	for _, d := range l.doomed {
-		o.Releases = append(o.Releases, d.refs...)
-	}
+	l.ReleaseFiles(o)
 }
 
 // release orders the handles of a segment's files closed.
