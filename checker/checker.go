@@ -47,7 +47,7 @@ func (v Violation) String() string { return fmt.Sprintf("%s/%s: %s", v.Checker, 
 // Limits are what the cluster under judgement was configured with.
 type Limits struct {
 	SequenceMax int32 // the last sequence before 0 comes again; 0 means 2^31-1
-	Porcupine   int   // longest history given to porcupine per key; 0 means 400
+	Porcupine   int   // longest history given to porcupine per key; 0 means 200
 }
 
 // Excused counts losses that injected faults explain, in records. A run in which
@@ -76,7 +76,7 @@ func NewJudge(limits Limits) *Judge {
 		limits.SequenceMax = 1<<31 - 1
 	}
 	if limits.Porcupine == 0 {
-		limits.Porcupine = 400
+		limits.Porcupine = 200
 	}
 	return &Judge{
 		limits:     limits,

@@ -255,14 +255,20 @@ func TestLedger(t *testing.T) {
 		{"power excuses no commit", fsync, 0, 4, 4, power(2), 2, 0, lost("committed-lost")},
 		{"page cache: volatile acks=all", pageCache, -1, 2, 4, power(2), 2, 2, nil},
 		{"page cache: durable acks=all", pageCache, -1, 4, 4, power(2), 2, 0, lost("acked-lost")},
-		{"page cache: more than destroyed", pageCache, -1, 0, 4, power(2), 0, 0,
-			lost("acked-lost", "written-lost")},
+		{
+			"page cache: more than destroyed", pageCache, -1, 0, 4, power(2), 0, 0,
+			lost("acked-lost", "written-lost"),
+		},
 		{"a failed sync explains what it was for", fsync, 0, 2, 2, failedSync, 2, 0, nil},
-		{"a failed sync explains no loss without power", fsync, 1, 2, 2,
-			func(b *bench) { b.SyncFailed(p0, true); crash(b) }, 2, 0, lost("acked-lost", "written-lost")},
+		{
+			"a failed sync explains no loss without power", fsync, 1, 2, 2,
+			func(b *bench) { b.SyncFailed(p0, true); crash(b) }, 2, 0, lost("acked-lost", "written-lost"),
+		},
 		{"rot takes what is durable", fsync, -1, 4, 4, rot(2), 2, 2, nil},
-		{"rot excuses nothing before it", fsync, -1, 4, 4, rot(2), 0, 0,
-			lost("acked-lost", "written-lost")},
+		{
+			"rot excuses nothing before it", fsync, -1, 4, 4, rot(2), 0, 0,
+			lost("acked-lost", "written-lost"),
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, Policy{Fsync: c.fsync})
@@ -387,15 +393,27 @@ func TestRecoveryFidelityOnDisk(t *testing.T) {
 	}{
 		{"as it was", Policy{}, nil, same, nil},
 		{"damage", Policy{}, errCRC, same, []string{"RecoveryFidelity/damage-kept"}},
-		{"a hole", Policy{}, nil, func(bs []Batch) []Batch { return append(bs[:1:1], bs[2:]...) },
-			[]string{"RecoveryFidelity/hole"}},
-		{"too short", Policy{}, nil, func(bs []Batch) []Batch { return bs[:2] },
-			[]string{"RecoveryFidelity/hole"}},
+		{
+			"a hole",
+			Policy{},
+			nil, func(bs []Batch) []Batch { return append(bs[:1:1], bs[2:]...) },
+			[]string{"RecoveryFidelity/hole"},
+		},
+		{
+			"too short",
+			Policy{},
+			nil, func(bs []Batch) []Batch { return bs[:2] },
+			[]string{"RecoveryFidelity/hole"},
+		},
 		{"too long", Policy{}, nil, func(bs []Batch) []Batch {
 			return append(bs, Batch{BaseOffset: 6, EndOffset: 7})
 		}, []string{"RecoveryFidelity/other-batch"}},
-		{"changed", Policy{}, nil, func(bs []Batch) []Batch { bs[1].Hash++; return bs },
-			[]string{"RecoveryFidelity/other-batch"}},
+		{
+			"changed",
+			Policy{},
+			nil, func(bs []Batch) []Batch { bs[1].Hash++; return bs },
+			[]string{"RecoveryFidelity/other-batch"},
+		},
 		{"cleaned", Policy{Compacted: true}, nil, func(bs []Batch) []Batch {
 			bs[1].Hash++
 			return bs[1:]
@@ -461,6 +479,19 @@ func TestProducerSequence(t *testing.T) {
 	b.Appended(p0, second)
 	b.restart(0, 2)
 	b.Appended(p0, second)
+	b.expect()
+
+	// A log that lost everything behind its log start begins anew there, and knows
+	// nobody.
+	b = newBench(t, Policy{})
+	first = idempotent(b, 7, 0, 0, 4)
+	b.Appended(p0, first)
+	b.Written(p0, 4)
+	b.HighWatermark(p0, 2, 4)
+	b.LogStart(p0, 2)
+	power(0)(b)
+	b.Online(p0, 2, 2)
+	b.Appended(p0, idempotent(b, 7, 0, 4, 1))
 	b.expect()
 
 	// A compacted log may have forgotten the producer altogether.

@@ -60,7 +60,7 @@ func (j *Judge) Online(id PartitionID, start, end int64) {
 		j.Report(RecoveryFidelity, "written-lost", "%s: log ends at %d, intact on disk up to %d",
 			p.Name, end, p.required)
 	}
-	j.truncate(p, end)
+	j.truncate(p, start, end)
 	if start < p.logStart { // raised since the last checkpoint
 		p.startFellAt, p.earliest = j.tick(), nil
 	}
@@ -173,8 +173,9 @@ func (p *Partition) excused(offset int64, s *slot) bool {
 	return offset >= p.synced && !(p.policy.Fsync && counted)
 }
 
-// truncate forgets what the log lost.
-func (j *Judge) truncate(p *Partition, end int64) {
+// truncate forgets what the log lost. A log that lost all behind its log start begins
+// anew there, which may be within a batch that is gone.
+func (j *Judge) truncate(p *Partition, start, end int64) {
 	if end >= p.logEnd {
 		return
 	}
@@ -183,12 +184,15 @@ func (j *Judge) truncate(p *Partition, end int64) {
 		n--
 	}
 	if n > 0 && p.batches[n-1].EndOffset > end {
-		j.Report(RecoveryFidelity, "torn-batch", "%s: log ends at %d, within the batch %d to %d",
-			p.Name, end, p.batches[n-1].BaseOffset, p.batches[n-1].EndOffset)
+		n--
+		if b := &p.batches[n]; start < end {
+			j.Report(RecoveryFidelity, "torn-batch", "%s: log ends at %d, within the batch %d to %d",
+				p.Name, end, b.BaseOffset, b.EndOffset)
+		}
 	}
 	p.batches = p.batches[:n]
 	p.slots = p.slots[:min(int64(len(p.slots)), end)]
-	j.recallProducers(p)
+	j.recallProducers(p, start)
 	p.logEnd = end
 	p.doubt = span{min(p.doubt.from, end), min(p.doubt.to, end)}
 	p.committed = min(p.committed, end)

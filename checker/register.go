@@ -13,6 +13,10 @@ const forever = 1 << 62
 // is reported as such: it is never a pass.
 const porcupineNanos = 20_000_000_000
 
+// openMax is how many operations that never end porcupine is given: the work doubles
+// with each.
+const openMax = 10
+
 // topicState is what one topic name stands for.
 type topicState struct {
 	id     TopicID
@@ -72,10 +76,21 @@ func (j *Judge) linearize(checker, key string, model *porcupine.Model, ops []por
 // returned after it is kept as unknown, so that the cut history is legal if the
 // whole one is.
 func (j *Judge) beginning(ops []porcupine.Operation) []porcupine.Operation {
-	if len(ops) <= j.limits.Porcupine {
-		return ops
+	limit := min(len(ops), j.limits.Porcupine)
+	open := 0
+	for i := range limit {
+		if ops[i].Return == forever {
+			open++
+		}
+		if open > openMax {
+			limit = i
+			break
+		}
 	}
-	ops = ops[:j.limits.Porcupine:j.limits.Porcupine]
+	if limit == len(ops) || limit == 0 {
+		return ops[:limit]
+	}
+	ops = ops[:limit:limit]
 	cut := ops[len(ops)-1].Call
 	kept := make([]porcupine.Operation, 0, len(ops))
 	for _, o := range ops {

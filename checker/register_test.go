@@ -110,6 +110,13 @@ func TestLongHistoriesAreCut(t *testing.T) {
 	b.CheckTopics()
 	b.expect()
 
+	for range 3 * openMax { // too many that never ended
+		b.Call(Op{Kind: OpCreate, Topic: "z"})
+	}
+	b.did(Op{Kind: OpDescribe, Topic: "z", TopicID: TopicID{7}}, Done)
+	b.CheckTopics()
+	b.expect()
+
 	b.did(Op{Kind: OpDescribe, Topic: "y"}, Done)
 	b.did(Op{Kind: OpDelete, Topic: "y"}, Done)
 	b.CheckTopics()

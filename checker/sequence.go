@@ -43,16 +43,18 @@ func (j *Judge) after(b *Batch) producer {
 	return producer{next: int32(next), epoch: b.ProducerEpoch}
 }
 
-// recallProducers rebuilds what a partition knows of producers after a loss. The
-// cleaner may have taken a producer's batch for the sake of a later one that is
-// lost now, so a compacted partition may know nothing.
-func (j *Judge) recallProducers(p *Partition) {
+// recallProducers rebuilds what a partition knows of producers after a loss. It may
+// have forgotten those whose last batch is below the log start. The cleaner may have
+// taken a producer's batch for the sake of a later one that is lost now, so a
+// compacted partition may know nothing.
+func (j *Judge) recallProducers(p *Partition, start int64) {
 	clear(p.producers)
 	if p.policy.Compacted {
 		return
 	}
 	for i := range p.batches {
-		if b := &p.batches[i]; b.ProducerID >= 0 && !b.Control() {
+		b := &p.batches[i]
+		if b.ProducerID >= 0 && !b.Control() && b.EndOffset > start {
 			p.producers[b.ProducerID] = j.after(b)
 		}
 	}

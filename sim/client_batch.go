@@ -99,7 +99,9 @@ const decodeMax = 1 << 24
 
 // readBatch takes the first batch off data and expands it. A batch cut short is
 // no error: it comes with size 0.
-func readBatch(codec batch.Codec, data []byte) (b checker.Batch, rs []checker.Record, size int, err error) {
+func readBatch(codec batch.Codec, data []byte) (
+	b checker.Batch, rs []checker.Record, size int, err error,
+) {
 	if len(data) < 12 || len(data)-12 < int(binary.BigEndian.Uint32(data[8:])) {
 		return b, nil, 0, nil
 	}

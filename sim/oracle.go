@@ -44,15 +44,17 @@ type oracleNode struct {
 // hosted is one partition on one node, with the place of every batch that was
 // written while the oracle watched.
 type hosted struct {
-	id     checker.PartitionID
-	dir    string
-	placed []placedBatch
+	id      checker.PartitionID
+	dir     string
+	placed  []placedBatch
+	written int // how many of placed are written, from the first on
 }
 
 type placedBatch struct {
-	path     string
-	from, to int64 // in the file
-	base     int64
+	path      string
+	from, to  int64 // in the file
+	base, end int64 // offsets
+	written   bool
 }
 
 // openProduce is a Produce request without answer.
@@ -97,6 +99,13 @@ func (o *Oracle) NodeStarted(_ clock.Instant, id int32) {
 	n.pending = map[core.ConnID][]openProduce{}
 	n.jobs = map[log.OpID][]log.Checkpoint{}
 	n.up = true
+}
+
+// FaultInjected implements Observer.
+func (o *Oracle) FaultInjected(_ clock.Instant, f *Fault) {
+	if f.Kind == BitRot { // what it means depends on whether the node is up
+		o.takeDamage(o.node(f.Node), f.Node)
+	}
 }
 
 // NodeStopped implements Observer.
@@ -230,7 +239,7 @@ func (o *Oracle) takeEvent(n *oracleNode, ev core.Event) {
 		delete(n.pending, ev.Conn)
 	case *core.WriteDone:
 		if h := n.logs[ev.Log]; h != nil && ev.Err == nil {
-			o.judge.Written(h.id, ev.EndOffset)
+			o.judge.Written(h.id, h.writeDone(ev.EndOffset))
 		}
 	case *core.SyncDone:
 		h := n.logs[ev.Log]
@@ -276,10 +285,32 @@ func (o *Oracle) online(n *oracleNode, node int32, r *core.Report) {
 	kept := h.placed[:0]
 	for _, p := range h.placed {
 		if p.base < r.EndOffset {
+			p.written = true
 			kept = append(kept, p)
 		}
 	}
-	h.placed = kept
+	h.placed, h.written = kept, len(kept)
+}
+
+// writeDone takes in that the file which has the record before endOffset is written up
+// to there, and returns up to where the log is. Files may be done out of order.
+func (h *hosted) writeDone(endOffset int64) int64 {
+	path := ""
+	for i := len(h.placed) - 1; i >= h.written; i-- {
+		p := &h.placed[i]
+		if p.end == endOffset {
+			path = p.path
+		}
+		p.written = p.written || path != "" && p.path == path
+	}
+	end := int64(0)
+	for h.written < len(h.placed) && h.placed[h.written].written {
+		h.written++
+	}
+	if h.written > 0 {
+		end = h.placed[h.written-1].end
+	}
+	return end
 }
 
 // inspect looks at the files that recovery left.
@@ -316,7 +347,9 @@ func (o *Oracle) written(n *oracleNode, w *log.Write) {
 		}
 		o.judge.Appended(h.id, b)
 		n.attribute(h.id, &b)
-		h.placed = append(h.placed, placedBatch{w.File.Path, pos, pos + int64(size), b.BaseOffset})
+		h.placed = append(h.placed, placedBatch{
+			path: w.File.Path, from: pos, to: pos + int64(size), base: b.BaseOffset, end: b.EndOffset,
+		})
 		data, pos = data[size:], pos+int64(size)
 	}
 }

@@ -74,12 +74,12 @@ func TestOracleSeesEverything(t *testing.T) {
 // TestOracleSurvivesStops: crashes, power losses and clean stops lose nothing, and
 // the same seed comes out the same.
 func TestOracleSurvivesStops(t *testing.T) {
-	plan := []Fault{
-		{At: clock.Instant(200 * clock.Millisecond), For: 10 * clock.Millisecond, Kind: Crash, Actor: -1},
-		{At: clock.Instant(400 * clock.Millisecond), For: 10 * clock.Millisecond, Kind: PowerOff, Actor: -1},
-		{At: clock.Instant(600 * clock.Millisecond), For: 10 * clock.Millisecond, Kind: Restart, Actor: -1},
+	at := func(millis int64, kind FaultKind) Fault {
+		return Fault{
+			At: clock.Instant(clock.Millis(millis)), For: 10 * clock.Millisecond, Kind: kind, Actor: -1,
+		}
 	}
-	s := busy(plan...)
+	s := busy(at(200, Crash), at(400, PowerOff), at(600, Restart))
 	first, err := s.Run(1, &RunOptions{Codec: new(compress.Codec)})
 	require.NoError(t, err)
 	require.Empty(t, first.Violations)
@@ -94,10 +94,10 @@ func TestOracleSurvivesStops(t *testing.T) {
 func TestFirstHit(t *testing.T) {
 	const path = "/data/t-0/00000000000000000010.log"
 	h := hosted{placed: []placedBatch{
-		{"/data/t-0/00000000000000000000.log", 0, 100, 0},
-		{path, 0, 100, 10},
-		{path, 100, 150, 14},
-		{path, 150, 250, 20},
+		{path: "/data/t-0/00000000000000000000.log", to: 100},
+		{path: path, to: 100, base: 10},
+		{path: path, from: 100, to: 150, base: 14},
+		{path: path, from: 150, to: 250, base: 20},
 	}}
 	for _, c := range []struct {
 		name string
@@ -113,4 +113,19 @@ func TestFirstHit(t *testing.T) {
 		_, name := split(c.d.Path)
 		require.Equal(t, c.want, h.firstHit(&c.d, name), c.name)
 	}
+}
+
+// TestWritesMayOvertake: the files of a log are written independently, and the log
+// is written up to its first batch that is not.
+func TestWritesMayOvertake(t *testing.T) {
+	h := hosted{placed: []placedBatch{
+		{path: "0", base: 0, end: 2},
+		{path: "0", base: 2, end: 3},
+		{path: "3", base: 3, end: 5},
+		{path: "3", base: 5, end: 6},
+	}}
+	require.EqualValues(t, 0, h.writeDone(5))
+	require.EqualValues(t, 2, h.writeDone(2))
+	require.EqualValues(t, 5, h.writeDone(3))
+	require.EqualValues(t, 6, h.writeDone(6))
 }
