@@ -156,8 +156,8 @@ func slowSyncs(r *sim.Rand, s *sim.Setup) {
 	if r.Chance(half) {
 		return
 	}
-	s.Config.Properties["log.flush.offset.checkpoint.interval.ms"] =
-		strconv.FormatInt(r.LogUniform(1, 30), 10)
+	const interval = "log.flush.offset.checkpoint.interval.ms"
+	s.Config.Properties[interval] = strconv.FormatInt(r.LogUniform(1, 30), 10)
 	l := &s.Config.Tunables.Latency
 	l.Sync.Min = clock.Duration(r.LogUniform(1, 20)) * clock.Millisecond
 	l.Sync.Mean = clock.Duration(r.LogUniform(1, 50)) * clock.Millisecond
