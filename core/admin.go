@@ -105,42 +105,38 @@ func (b *Broker) incrementalAlterConfigs(c *call, req *kmsg.IncrementalAlterConf
 // exist are made if client and broker allow it, and described when they are online.
 func (b *Broker) metadata(c *call, req *kmsg.MetadataRequest) {
 	c.request = req
-	if names := b.missing(req); len(names) > 0 {
-		d := b.controller.AutoCreate(names, b.random.uuid, b.rotation())
-		if len(d.Records) > 0 {
-			b.commit(commit{records: d.Records, call: c.ref(), then: thenAnswerMetadata})
-			return
+	if b.lacks(req) {
+		if _, names := controller.Metadata(b.image, req, b.view(c)); len(names) > 0 {
+			d := b.controller.AutoCreate(names, b.random.uuid, b.rotation())
+			if len(d.Records) > 0 {
+				b.commit(commit{records: d.Records, call: c.ref(), then: thenAnswerMetadata})
+				return
+			}
 		}
 	}
 	b.answerMetadata(c)
 }
 
-// missing lists the topics that a Metadata request names, that do not exist, and that
-// may be made for it. Before version 4 a client could not forbid it.
-func (b *Broker) missing(req *kmsg.MetadataRequest) []string {
-	const mayForbidFrom = 4
-	if !b.image.Config().AutoCreateTopicsEnable ||
-		req.Version >= mayForbidFrom && !req.AllowAutoTopicCreation {
-		return nil
-	}
-	var names []string
-	for i := range req.Topics {
-		name := req.Topics[i].Topic
-		if name != nil && b.image.Topic(*name) == nil {
-			names = append(names, *name)
-		}
-	}
-	return names
+// lacks reports whether a Metadata request names a topic that does not exist.
+func (b *Broker) lacks(req *kmsg.MetadataRequest) bool {
+	return slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool {
+		return t.Topic != nil && b.image.Topic(*t.Topic) == nil
+	})
 }
 
 func (b *Broker) answerMetadata(c *call) { b.answerFromImage(c, c.request) }
 
 func (b *Broker) answerFromImage(c *call, request wire.Request) {
-	b.answerLater(c, &imageQuery{image: b.image, request: request, view: controller.View{
+	b.answerLater(c, &imageQuery{image: b.image, request: request, view: b.view(c)})
+}
+
+// view is from where the client of a call looks at the cluster.
+func (b *Broker) view(c *call) controller.View {
+	return controller.View{
 		Listener:   c.conn.listener,
 		ClusterID:  b.dirs[0].found.ClusterID,
 		Controller: b.options.NodeID,
-	}})
+	}
 }
 
 // describeTopicPartitions (key 75, version 0, KIP-966).

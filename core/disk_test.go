@@ -20,7 +20,7 @@ type memDisk struct {
 	root    *memNode
 	handles map[uint64]*memNode
 	now     clock.Wall
-	broken  string // operations of jobs below this path fail
+	broken  string // operations on what is below this path fail
 }
 
 // memNode is a file, or a directory if it has names.
@@ -210,6 +210,9 @@ func (d *memDisk) handle(ref log.FileRef, create bool) (*memNode, error) {
 type reader struct{ d *memDisk }
 
 func (r reader) ReadAt(ref log.FileRef, p []byte, pos int64) (int, error) {
+	if err := r.d.check(ref.Path); err != nil {
+		return 0, err
+	}
 	f, err := r.d.handle(ref, false)
 	if err != nil {
 		return 0, err

@@ -79,6 +79,10 @@ func (b *Broker) grantProducerIDs(block *kmsg.AllocateProducerIDsResponse) {
 		if c == nil {
 			continue
 		}
+		if b.phase != running {
+			b.refuse(c, errcode.BrokerNotAvailable, "the node is not running")
+			continue
+		}
 		if ids.next == ids.end {
 			b.initProducerID(c, kmsg.NewPtrInitProducerIDRequest())
 			continue

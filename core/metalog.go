@@ -114,6 +114,10 @@ type opening struct {
 
 // apply folds a committed decision into the image and starts what it asks for.
 func (b *Broker) apply(c commit) {
+	if b.phase > running { // a node that stops leaves it to its next start
+		b.opened(&opening{commit: c, left: 1})
+		return
+	}
 	image, delta := b.image.Apply(c.records)
 	b.image = image.At(c.endOffset - 1)
 	b.fx.Image = b.image
@@ -122,9 +126,7 @@ func (b *Broker) apply(c commit) {
 		return
 	}
 	o := &opening{commit: c, left: 1}
-	if b.phase == running { // a node that stops leaves it to the next start
-		b.follow(delta, o)
-	}
+	b.follow(delta, o)
 	b.opened(o)
 }
 

@@ -185,7 +185,8 @@ func (w *world) encode(b *sentBatch) []byte {
 }
 
 func (w *world) fetch(t *rapid.T) {
-	a := &asked{isFetch: true, partition: int32(rapid.IntRange(0, modelPartitions-1).Draw(t, "partition"))}
+	partition := rapid.IntRange(0, modelPartitions-1).Draw(t, "partition")
+	a := &asked{isFetch: true, partition: int32(partition)}
 	a.offset = w.logs[a.partition].position
 	w.send(core.ConnID(rapid.IntRange(4, 5).Draw(t, "conn")), a, &wire.FetchRequest{
 		Version: 12, ReplicaID: -1, SessionEpoch: -1,

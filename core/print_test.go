@@ -227,6 +227,10 @@ func (s *script) others(r kmsg.Response) []string {
 			add("configured %s %s", t.ResourceName, errorOr(t.ErrorCode, "")+
 				prefixed(": ", strings.TrimPrefix(text(t.ErrorMessage), "null")))
 		}
+	case *kmsg.AlterConfigsResponse:
+		for _, t := range r.Resources {
+			add("configured %s %s", t.ResourceName, errorOr(t.ErrorCode, ""))
+		}
 	case *kmsg.InitProducerIDResponse:
 		add("producer %s", errorOr(r.ErrorCode,
 			fmt.Sprintf("id=%d epoch=%d", r.ProducerID, r.ProducerEpoch)))
@@ -289,6 +293,13 @@ func (s *script) describes(r kmsg.Response) []string {
 					line += fmt.Sprintf(" [id=%d epoch=%d last=%d]", a.ProducerID, a.ProducerEpoch, a.LastSequence)
 				}
 				add("%s", line)
+			}
+		}
+	case *kmsg.DescribeConfigsResponse:
+		for _, t := range r.Resources {
+			add("%s %s", t.ResourceName, errorOr(t.ErrorCode, ""))
+			for _, c := range t.Configs {
+				add("  %s=%s source=%d", c.Name, text(c.Value), c.Source)
 			}
 		}
 	case *kmsg.DescribeClusterResponse:

@@ -22,12 +22,14 @@ func (s *script) requests() map[string]func() (wire.Request, int16, int16) {
 		"delete-topics":      s.deleteTopics,
 		"create-partitions":  s.createPartitions,
 		"alter-configs":      s.alterConfigs,
+		"replace-configs":    s.replaceConfigs,
 		"init-producer-id":   s.initProducerID,
 		"epoch-ends":         s.epochEnds,
 		"api-versions":       s.apiVersions,
 		"describe-topics":    s.describeTopics,
 		"describe-producers": s.describeProducers,
 		"describe-cluster":   s.describeCluster,
+		"describe-configs":   s.describeConfigs,
 		"describe-log-dirs":  s.describeLogDirs,
 		"unknown-request":    s.unknownRequest,
 	}
@@ -102,7 +104,8 @@ func (l *line) records() []byte {
 
 func (s *script) fetch() (wire.Request, int16, int16) {
 	req := &wire.FetchRequest{
-		ReplicaEpoch: -1, ReplicaID: -1, Version: int16(s.int("version", 12)),
+		ReplicaEpoch: -1, ReplicaID: int32(s.int("replica", -1)),
+		Version:       int16(s.int("version", 12)),
 		MaxWaitMillis: int32(s.int("wait", 0)), MinBytes: int32(s.int("min", 1)),
 		MaxBytes: int32(s.int("max", 50<<20)), SessionEpoch: -1,
 	}
@@ -256,6 +259,24 @@ func (s *script) alterConfigs() (wire.Request, int16, int16) {
 	return req, 44, int16(s.int("version", 1))
 }
 
+// replaceConfigs sets all values of topics: NAME KEY=VALUE.
+func (s *script) replaceConfigs() (wire.Request, int16, int16) {
+	req := kmsg.NewPtrAlterConfigsRequest()
+	for _, text := range s.lines {
+		words := strings.Fields(text)
+		r := kmsg.NewAlterConfigsRequestResource()
+		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, words[0]
+		for _, word := range words[1:] {
+			key, value, _ := strings.Cut(word, "=")
+			c := kmsg.NewAlterConfigsRequestResourceConfig()
+			c.Name, c.Value = key, kmsg.StringPtr(value)
+			r.Configs = append(r.Configs, c)
+		}
+		req.Resources = append(req.Resources, r)
+	}
+	return req, 33, int16(s.int("version", 2))
+}
+
 func (s *script) initProducerID() (wire.Request, int16, int16) {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	if v, ok := s.args["transactional-id"]; ok {
@@ -320,6 +341,19 @@ func (s *script) describeCluster() (wire.Request, int16, int16) {
 	req := kmsg.NewPtrDescribeClusterRequest()
 	req.EndpointType = 1
 	return req, 60, 2
+}
+
+// describeConfigs asks for keys of topics: NAME KEY.
+func (s *script) describeConfigs() (wire.Request, int16, int16) {
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	for _, text := range s.lines {
+		words := strings.Fields(text)
+		r := kmsg.NewDescribeConfigsRequestResource()
+		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, words[0]
+		r.ConfigNames = words[1:]
+		req.Resources = append(req.Resources, r)
+	}
+	return req, 32, 4
 }
 
 func (s *script) describeLogDirs() (wire.Request, int16, int16) {

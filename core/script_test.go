@@ -117,7 +117,10 @@ func (s *script) controls() map[string]func() {
 		"shutdown": func() {
 			s.step(&core.ShutdownRequested{})
 		},
-		"logs": s.listLogs,
+		"cluster": func() { s.options.ClusterID = s.args["id"] },
+
+		"logs":  s.listLogs,
+		"notes": func() { s.printf("notes=%d", s.broker.ParkedNotes()) },
 	}
 }
 

@@ -89,6 +89,7 @@ func (b *Broker) dropPartition(p *partition) {
 	was := p.state
 	p.state = partitionDeleted
 	b.leave(p, errcode.UnknownTopicOrPartition)
+	b.openingEnded(p)
 	if p.dir == nil || was == partitionOffline {
 		delete(b.logs, p.id)
 		return

@@ -1,0 +1,12 @@
+package core
+
+// ParkedNotes returns how many notes of parked Fetches the broker's partitions hold.
+func (b *Broker) ParkedNotes() int {
+	n := 0
+	for _, t := range b.sortedTopics() {
+		for _, p := range t.partitions {
+			n += len(p.fetches)
+		}
+	}
+	return n
+}
