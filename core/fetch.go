@@ -36,11 +36,12 @@ type fetchPart struct {
 	toldHigh  int64
 	toldStart int64
 
+	on *partition // where it was found last
+
 	// While its Fetch is parked.
 	available int64 // counted in parkedFetch.available
 	call      *call
-	on        *partition // whose fetches[at] this is
-	at        int
+	at        int // index in on.fetches
 
 	served bool // its last Fetch returned records of it
 }
@@ -149,7 +150,6 @@ func (b *Broker) estimate(f *parkedFetch) bool {
 		if at.code != errcode.None || at.divergingEpoch >= 0 {
 			return true
 		}
-		part.on = p
 		part.available = b.availableBytes(p, part, f.committed)
 		f.available += part.available
 	}
@@ -169,8 +169,11 @@ type fetchPosition struct {
 func (b *Broker) locate(part *fetchPart, byID bool) (*partition, fetchPosition) {
 	want := &part.want
 	at := fetchPosition{divergingEpoch: -1, divergingEnd: -1}
-	var p *partition
-	p, at.code = b.find(want.Topic, want.TopicID, byID, want.Partition)
+	p := part.on
+	if p == nil || p.state != partitionOnline { // else it is still what the client means
+		p, at.code = b.find(want.Topic, want.TopicID, byID, want.Partition)
+		part.on = p
+	}
 	if at.code == errcode.None {
 		at.code = p.checkEpoch(want.CurrentLeaderEpoch)
 	}
