@@ -59,12 +59,10 @@ func isSoftware(s string) bool {
 	return s != ""
 }
 
-// settle answers a request once its records are committed; without records at once.
+// settle answers a request once its records are committed. One without records was
+// decided on top of what may not be committed yet, and waits for that: a client that
+// is told that a topic exists must find it.
 func (b *Broker) settle(c *call, records []metadata.Record, body wire.Response) {
-	if len(records) == 0 {
-		b.answer(c, body)
-		return
-	}
 	b.commit(commit{records: records, body: body, call: c.ref(), then: thenAnswer})
 }
 
@@ -108,10 +106,8 @@ func (b *Broker) metadata(c *call, req *kmsg.MetadataRequest) {
 	if b.lacks(req) {
 		if _, names := controller.Metadata(b.image, req, b.view(c)); len(names) > 0 {
 			d := b.controller.AutoCreate(names, b.random.uuid, b.rotation())
-			if len(d.Records) > 0 {
-				b.commit(commit{records: d.Records, call: c.ref(), then: thenAnswerMetadata})
-				return
-			}
+			b.commit(commit{records: d.Records, call: c.ref(), then: thenAnswerMetadata})
+			return
 		}
 	}
 	b.answerMetadata(c)

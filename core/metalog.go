@@ -62,9 +62,15 @@ func metadataLogConfig() *log.Config {
 	}
 }
 
-// commit appends records to the metadata log.
+// commit appends records to the metadata log. Without records it waits for those that
+// were appended before.
 func (b *Broker) commit(c commit) {
-	invariant.True(len(c.records) > 0, "a commit has records")
+	if len(c.records) == 0 {
+		c.endOffset = b.metalog.partition.log.LogEndOffset()
+		b.metalog.commits = append(b.metalog.commits, c)
+		b.metalogChanged()
+		return
+	}
 	m := &b.metalog
 	m.builder.Reset(&batch.Options{
 		ProducerID: batch.NoProducerID, ProducerEpoch: -1, BaseSequence: -1,
@@ -95,14 +101,13 @@ func (b *Broker) metalogChanged() {
 	if held := m.partition.log.HeldEndOffset(); held > m.partition.log.HighWatermark() {
 		m.partition.log.SetHighWatermark(held)
 	}
-	n := 0
-	for n < len(m.commits) && m.commits[n].endOffset <= m.partition.log.HighWatermark() {
-		b.apply(m.commits[n])
-		n++
+	for len(m.commits) > 0 && m.commits[0].endOffset <= m.partition.log.HighWatermark() {
+		c := m.commits[0]
+		rest := copy(m.commits, m.commits[1:]) // before what c leads to, which may commit
+		m.commits[rest] = commit{}
+		m.commits = m.commits[:rest]
+		b.apply(c)
 	}
-	rest := copy(m.commits, m.commits[n:])
-	clear(m.commits[rest:])
-	m.commits = m.commits[:rest]
 	b.closedMaybe(&m.partition)
 }
 
@@ -114,7 +119,8 @@ type opening struct {
 
 // apply folds a committed decision into the image and starts what it asks for.
 func (b *Broker) apply(c commit) {
-	if b.phase > running { // a node that stops leaves it to its next start
+	// A node that stops leaves the rest to its next start.
+	if len(c.records) == 0 || b.phase > running {
 		b.opened(&opening{commit: c, left: 1})
 		return
 	}
