@@ -77,7 +77,7 @@ func (j *Judge) checkRefusal(p *Partition, a *Answer) {
 
 // placed finds the batch that an answer speaks of.
 func (j *Judge) placed(p *Partition, a *Answer) *Batch {
-	if a.Appended >= 0 && a.Base != a.Appended {
+	if a.Appended >= 0 && a.Base != a.Appended && !a.Doubled {
 		j.Report(AckPolicy, "wrong-offset", "%s: answered %d, appended at %d",
 			p.Name, a.Base, a.Appended)
 		return nil

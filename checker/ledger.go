@@ -30,6 +30,9 @@ func (j *Judge) Destroyed(id PartitionID, offset int64, cause Cause) {
 	if p.riskFrom == noOffset || offset < p.riskFrom {
 		p.riskFrom = offset
 	}
+	if cause == Power && offset >= p.doubt.from && offset < p.doubt.to {
+		cause = Rot // it was taken for durable: recovery need not look there
+	}
 	p.rotten = p.rotten || cause != Power
 	p.rots = p.rots || cause == Rot
 	if p.required != noOffset {

@@ -16,17 +16,11 @@ type logState []uint64
 // compacted, were written without idempotence, or have the name of an earlier one,
 // are no such logs and left out.
 func (j *Judge) CheckLogs() {
-	histories := map[PartitionID][]porcupine.Operation{}
+	histories := map[PartitionID][]Op{}
 	for i := range j.ops {
-		op := j.ops[i]
-		if op.Kind == OpProduce {
-			j.settle(&op)
-		}
-		if op.Outcome == Refused || op.Outcome == Unknown && (op.Kind != OpProduce || op.Offset < 0) {
-			continue
-		}
+		op := &j.ops[i]
 		if op.Kind == OpProduce || op.Kind == OpRead || op.Kind == OpLatest {
-			histories[op.Partition] = append(histories[op.Partition], operation(&op))
+			histories[op.Partition] = append(histories[op.Partition], *op)
 		}
 	}
 	model := logModel()
@@ -35,26 +29,51 @@ func (j *Judge) CheckLogs() {
 		if noLog || len(histories[p.ID]) == 0 {
 			continue
 		}
-		j.linearize(LogRegister, p.Name, &model, histories[p.ID])
+		if ops := j.observed(p, histories[p.ID]); len(ops) > 0 {
+			j.linearize(LogRegister, p.Name, &model, ops)
+		}
 	}
 }
 
-// settle makes of a produce of unknown outcome one of known place, or one that never
-// was. One that did not wait for the commit is of unknown outcome: it shows when it
-// is committed, which may be after its return.
-func (j *Judge) settle(op *Op) {
-	switch {
-	case op.Outcome == Done && op.Acks == -1:
-		return
-	case op.Outcome != Done:
+// observed makes a history for porcupine of the beginning of one: all operations that
+// returned, and of those that may have happened at any later time the ones whose
+// records somebody saw. What nobody saw need not have happened.
+func (j *Judge) observed(p *Partition, ops []Op) []porcupine.Operation {
+	cut := int64(forever)
+	if len(ops) > j.limits.Porcupine {
+		ops = ops[:j.limits.Porcupine]
+		cut = ops[len(ops)-1].Call
+	}
+	var kept []porcupine.Operation
+	seen := int64(0)
+	for i := range ops {
+		op := &ops[i]
+		if op.Return == 0 || op.Return > cut || op.Outcome != Done || !op.promptly() {
+			continue
+		}
+		kept = append(kept, operation(op))
+		seen = max(seen, op.Offset+int64(len(op.Records)))
+	}
+	for i := range ops {
+		op := &ops[i]
+		if op.Kind != OpProduce || op.Outcome == Done && op.promptly() && op.Return <= cut {
+			continue
+		}
 		// One that was refused may be there too, if somebody sent it twice.
-		op.Offset = noOffset
-		if p := j.partitions[op.Partition]; p != nil {
+		if op.Outcome != Done {
 			op.Offset = p.baseOf(op.Hash)
 		}
+		if op.Offset >= 0 && op.Offset < seen {
+			op.Outcome, op.Return = Done, 0
+			kept = append(kept, operation(op))
+		}
 	}
-	op.Outcome = Unknown
+	return kept
 }
+
+// promptly reports whether an operation takes effect before it returns. A produce that
+// does not wait for the commit may show later.
+func (op *Op) promptly() bool { return op.Kind != OpProduce || op.Acks == -1 }
 
 // baseOf returns where a batch was appended, or -1.
 func (p *Partition) baseOf(hash uint64) int64 {
@@ -78,14 +97,8 @@ func logModel() porcupine.Model {
 func stepLog(s logState, op *Op) []any {
 	switch op.Kind {
 	case OpProduce:
-		longer := append(s[:len(s):len(s)], op.Records...)
-		switch {
-		case op.Outcome == Unknown && op.Offset == int64(len(s)):
-			return []any{s, longer}
-		case op.Outcome == Unknown:
-			return []any{s}
-		case op.Offset == int64(len(s)):
-			return []any{longer}
+		if op.Offset == int64(len(s)) {
+			return []any{append(s[:len(s):len(s)], op.Records...)}
 		}
 	case OpRead:
 		end := op.Offset + int64(len(op.Records))

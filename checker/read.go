@@ -80,7 +80,7 @@ func (j *Judge) checkMarks(p *Partition, f *Fetched) {
 
 // checkSkipped judges that no record of [from, to) should have been delivered.
 func (j *Judge) checkSkipped(p *Partition, consumer int, from, to int64) bool {
-	for o := max(from, p.logStart); o < to; o++ {
+	for o := max(from, p.logStart); o < to && !p.rots; o++ {
 		if p.dataAt(o) == nil || p.superseded(o) {
 			continue
 		}
@@ -117,7 +117,7 @@ func (j *Judge) checkContent(p *Partition, f *Fetched, r Read) bool {
 // up to the high watermark of the partition: what lies between is gone by rule.
 func (j *Judge) CaughtUp(id PartitionID, position int64) bool {
 	p := j.partitions[id]
-	for o := max(position, p.logStart); o < p.highWatermark; o++ {
+	for o := max(position, p.logStart); o < p.highWatermark && !p.rots; o++ {
 		if p.dataAt(o) != nil && !p.superseded(o) {
 			return false
 		}

@@ -47,7 +47,7 @@ func (j *Judge) CheckTopics() {
 	slices.Sort(names)
 	model := topicModel()
 	for _, name := range names {
-		j.linearize(TopicRegister, name, &model, byName[name])
+		j.linearize(TopicRegister, name, &model, j.beginning(byName[name]))
 	}
 }
 
@@ -59,9 +59,8 @@ func operation(op *Op) porcupine.Operation {
 	return o
 }
 
-// linearize asks porcupine about the beginning of a history.
+// linearize asks porcupine about a history.
 func (j *Judge) linearize(checker, key string, model *porcupine.Model, ops []porcupine.Operation) {
-	ops = j.beginning(ops)
 	switch porcupine.CheckOperationsTimeout(*model, ops, porcupineNanos) {
 	case porcupine.Ok:
 	case porcupine.Illegal:
@@ -99,8 +98,7 @@ func (j *Judge) beginning(ops []porcupine.Operation) []porcupine.Operation {
 			continue
 		}
 		op := *o.Input.(*Op)
-		if op.Outcome == Refused || op.Kind == OpRead || op.Kind == OpLatest ||
-			op.Kind == OpDescribe {
+		if op.Outcome == Refused || op.Kind == OpDescribe {
 			continue // it changed nothing
 		}
 		op.Outcome = Unknown

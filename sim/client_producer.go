@@ -155,7 +155,8 @@ func (p *Producer) Deadline() clock.Instant {
 	}
 	for _, q := range p.queues {
 		for _, b := range q.batches {
-			if b.state == batchWaiting && b.notBefore > p.now.Mono {
+			// With acks=0 there is no answer that would let the next one go.
+			if b.state == batchWaiting && (b.notBefore > p.now.Mono || p.config.Acks == 0) {
 				at = min(at, b.notBefore)
 			}
 		}

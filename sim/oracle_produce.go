@@ -38,7 +38,7 @@ func (n *oracleNode) attribute(id checker.PartitionID, b *checker.Batch) {
 		for i := range answers {
 			for k := range answers[i].parts {
 				part := &answers[i].parts[k]
-				if part.hash == b.Hash && n.idOf(part) == id {
+				if part.hash == b.Hash && part.appended < 0 && n.idOf(part) == id {
 					found = append(found, part)
 				}
 			}
