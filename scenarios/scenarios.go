@@ -15,74 +15,40 @@ import (
 // All returns every scenario, sorted by name.
 func All() []sim.Scenario {
 	all := []sim.Scenario{
-		{
-			Name: "basic-network", Draw: basicNetwork,
-			Text: "produce and consume while connections break, stall and are refused",
-		},
-		{
-			Name: "crash-under-load", Draw: crashUnderLoad,
-			Text: "the process crashes at any moment; everything written survives",
-		},
-		{
-			Name: "power-loss-fsync", Draw: powerLossFsync,
-			Text: "the power fails at any moment; nothing acknowledged under acks=all is lost",
-		},
-		{
-			Name: "power-loss-page-cache", Draw: powerLossPageCache,
-			Text: "the power fails where writes count unsynced; only volatile records are lost",
-		},
-		{
-			Name: "disk-full", Draw: diskFull,
-			Text: "the disk runs full and has room again",
-		},
-		{
-			Name: "failing-disk", Draw: failingDisk,
-			Text: "the disk is slow, stuck, and fails reads, writes and syncs",
-		},
-		{
-			Name: "corrupt-tail", Draw: corruptTail,
-			Text: "the power fails and a bit of the tail flips before the restart",
-		},
-		{
-			Name: "retention", Draw: retention,
-			Text: "records are deleted by size, by time and by request under load and crashes",
-		},
-		{
-			Name: "compaction", Draw: compaction,
-			Text: "the cleaner works under load and crashes; the last value of every key stays",
-		},
-		{
-			Name: "topic-churn", Draw: topicChurn,
-			Text: "topics of the same names are created and deleted again and again",
-		},
-		{
-			Name: "idempotence-storm", Draw: idempotenceStorm,
-			Text: "connections break all the time and old requests come again; nothing is twice",
-		},
-		{
-			Name: "idempotence-power", Draw: idempotencePower,
-			Text: "producers are remembered across power losses, whatever was deleted",
-		},
-		{
-			Name: "refused-batches", Draw: refusedBatches,
-			Text: "batches are too large or too late and leave no trace",
-		},
-		{
-			Name: "sequence-wrap", Draw: sequenceWrap,
-			Text: "producers number their records past the last sequence, crashes included",
-		},
-		{
-			Name: "rolling-restarts", Draw: rollingRestarts,
-			Text: "clean restarts one after another, with crashes among them",
-		},
-		{
-			Name: "bad-clocks", Draw: badClocks,
-			Text: "clocks jump and drift and the process stands still",
-		},
-		{
-			Name: "everything", Draw: everything,
-			Text: "every kind of fault there is, under every kind of load",
-		},
+		scenario("bad-clocks", badClocks,
+			"clocks jump and drift and the process stands still"),
+		scenario("basic-network", basicNetwork,
+			"produce and consume while connections break, stall and are refused"),
+		scenario("compaction", compaction,
+			"the cleaner works under load and crashes; the last value of every key stays"),
+		scenario("corrupt-tail", corruptTail,
+			"the power fails and a bit of the tail flips before the restart"),
+		scenario("crash-under-load", crashUnderLoad,
+			"the process crashes at any moment; everything written survives"),
+		scenario("disk-full", diskFull,
+			"the disk runs full and has room again"),
+		scenario("everything", everything,
+			"every kind of fault there is, under every kind of load"),
+		scenario("failing-disk", failingDisk,
+			"the disk is slow, stuck, and fails reads, writes and syncs"),
+		scenario("idempotence-power", idempotencePower,
+			"producers are remembered across power losses, whatever was deleted"),
+		scenario("idempotence-storm", idempotenceStorm,
+			"connections break all the time and old requests come again; nothing is twice"),
+		scenario("power-loss-fsync", powerLossFsync,
+			"the power fails at any moment; nothing acknowledged under acks=all is lost"),
+		scenario("power-loss-page-cache", powerLossPageCache,
+			"the power fails where writes count unsynced; only volatile records are lost"),
+		scenario("refused-batches", refusedBatches,
+			"batches are too large or too late and leave no trace"),
+		scenario("retention", retention,
+			"records are deleted by size, by time and by request under load and crashes"),
+		scenario("rolling-restarts", rollingRestarts,
+			"clean restarts one after another, with crashes among them"),
+		scenario("sequence-wrap", sequenceWrap,
+			"producers number their records past the last sequence, crashes included"),
+		scenario("topic-churn", topicChurn,
+			"topics of the same names are created and deleted again and again"),
 	}
 	slices.SortFunc(all, func(a, b sim.Scenario) int { return strings.Compare(a.Name, b.Name) })
 	return all
@@ -96,4 +62,8 @@ func Find(name string) (sim.Scenario, error) {
 		}
 	}
 	return sim.Scenario{}, fmt.Errorf("there is no scenario %q", name)
+}
+
+func scenario(name string, draw func(*sim.Rand, *sim.Setup), text string) sim.Scenario {
+	return sim.Scenario{Name: name, Text: text, Draw: draw}
 }
