@@ -39,7 +39,8 @@ type RequestArrived struct {
 	Bytes   int32 // size of the frame
 }
 
-// WriteDone says that all writes of a log up to EndOffset are done, or failed.
+// WriteDone says that the writes of a log that were ordered to the file of the offset
+// before EndOffset are done up to EndOffset, or failed. Of other files it says nothing.
 type WriteDone struct {
 	Err       error
 	Log       log.ID

@@ -10,9 +10,8 @@ import (
 
 // logQueue is what was ordered to one log's files and is not carried out. Whoever files
 // a write and finds the queue idle carries it out, and what others file meanwhile: so
-// one pwritev serves all that met. A queue is per log and not per file because a
-// WriteDone speaks of all earlier writes of its log, and they may be in the segment
-// before.
+// one pwritev serves all that met. A queue is per log and not per file, so that a
+// failed write ends all that come after it in the log.
 //
 // The fields are under the driver's mutex, except that taken belongs to whoever made
 // the queue busy.
@@ -133,9 +132,13 @@ func (d *Driver) writeLog(t *turn, q *logQueue) (more bool) {
 		q.err = d.writeAll(t, q.taken)
 	}
 	d.mu.Lock()
-	if n := len(q.taken); n > 0 {
-		t.writeDone = core.WriteDone{Err: q.err, Log: q.id, EndOffset: q.taken[n-1].EndOffset}
-		d.stepLocked(t, &t.writeDone, nil)
+	for i := range q.taken {
+		// A WriteDone speaks of one file: each needs its own, or a failure one for all.
+		last := i+1 == len(q.taken)
+		if last || q.err == nil && q.taken[i].handle != q.taken[i+1].handle {
+			t.writeDone = core.WriteDone{Err: q.err, Log: q.id, EndOffset: q.taken[i].EndOffset}
+			d.stepLocked(t, &t.writeDone, nil)
+		}
 	}
 	for _, s := range q.follows {
 		d.orderSyncAfter(t, s, q.err)

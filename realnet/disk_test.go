@@ -69,6 +69,22 @@ func TestManyWritesBecomeOnePwritev(t *testing.T) {
 	require.Equal(t, []string{fmt.Sprintf("write log=1 end=%d ok", len(want))}, d.eventsOf(c))
 }
 
+// The segments of a log are told of one by one when a roll falls among the writes that
+// met: the core waits for the last write of each.
+func TestEachFileIsReported(t *testing.T) {
+	d, c := newTestDriver(t)
+	old := log.FileRef{ID: 1, Path: filepath.Join(c.dir, "old")}
+	next := log.FileRef{ID: 2, Path: filepath.Join(c.dir, "next")}
+	turn := d.newTurn()
+	order(d, c, turn, func(fx *core.Effects) {
+		rolled := writeOf(next, "three", 0)
+		rolled.EndOffset = 11
+		fx.Writes = append(fx.Writes, writeOf(old, "one", 0), writeOf(old, "two", 3), rolled)
+	})
+	turn.drain()
+	require.Equal(t, []string{"write log=1 end=6 ok", "write log=1 end=11 ok"}, d.eventsOf(c))
+}
+
 func TestSyncsFollowTheWritesBeforeThem(t *testing.T) {
 	d, c := newTestDriver(t)
 	file := log.FileRef{ID: 1, Path: filepath.Join(c.dir, "f")}
