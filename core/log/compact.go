@@ -139,7 +139,7 @@ func (c *compactor) run() error {
 	if err := c.buildMap(aborted); err != nil {
 		return err
 	}
-	c.txns = newTxnTracker(aborted, c.segments[0].base)
+	c.txns = newTxnTracker(aborted)
 	for rest := c.segments; len(rest) > 0 && rest[0].base < c.end; {
 		group := rest[:c.groupLen(rest)]
 		rest = rest[len(group):]
@@ -204,14 +204,12 @@ func (c *compactor) groupLen(segments []compactSource) int {
 // least, so that every run gets on.
 func (c *compactor) buildMap(aborted []abortedTxn) error {
 	c.keys = keyMap{places: map[string]int32{}, bytesMax: c.set.CleanerDedupeBufferBytes}
-	for i, s := range c.segments {
+	c.txns = newTxnTracker(aborted)
+	for _, s := range c.segments {
 		if s.end <= c.firstDirty {
 			continue
 		}
-		if c.txns == nil {
-			c.txns = newTxnTracker(aborted, s.base)
-		}
-		full, err := c.mapSegment(c.segments[i])
+		full, err := c.mapSegment(s)
 		if err != nil || full {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/heiban/heiban/core/batch"
 )
@@ -178,8 +177,7 @@ var segmentKinds = [...]string{txnIndexSuffix, timeIndexSuffix, indexSuffix, log
 //     what a .swap covers.
 //  4. The .swap files take their final names. If one did before an old segment that
 //     it covers was durably gone, a crash would leave two segments with the same
-//     offsets. Here the log comes first: as long as it is a .swap, recovery takes all
-//     that has the segment's name for the old one's.
+//     offsets.
 func (c *compactor) replace(group []compactSource, out *cleaned) error {
 	kinds, err := c.writeCleaned(group, out)
 	if err != nil {
@@ -198,8 +196,6 @@ func (c *compactor) replace(group []compactSource, out *cleaned) error {
 	if err := c.files.SyncDir(c.dir); err != nil {
 		return err
 	}
-	kinds = slices.Clone(kinds)
-	slices.Reverse(kinds)
 	if err := c.rename(out.base, kinds, swapSuffix, ""); err != nil {
 		return err
 	}

@@ -22,16 +22,11 @@ type trackedTxn struct {
 	seen bool // a batch of it was met
 }
 
-// newTxnTracker tracks a log from an offset on. aborted are all transactions that
+// newTxnTracker tracks a log from any offset on. aborted are all transactions that
 // ended at or after it with an abort, perhaps more.
-func newTxnTracker(aborted []abortedTxn, from int64) *txnTracker {
-	t := &txnTracker{aborted: map[int64]*trackedTxn{}, committed: map[int64]bool{}}
-	for _, txn := range aborted {
-		// The marker of one that ended earlier would never be met, and all that its
-		// producer did later would pass for aborted.
-		if txn.lastOffset >= from {
-			t.waiting = append(t.waiting, txn)
-		}
+func newTxnTracker(aborted []abortedTxn) *txnTracker {
+	t := &txnTracker{
+		waiting: slices.Clone(aborted), aborted: map[int64]*trackedTxn{}, committed: map[int64]bool{},
 	}
 	slices.SortFunc(t.waiting, func(a, b abortedTxn) int {
 		return cmp.Compare(a.firstOffset, b.firstOffset)
@@ -54,6 +49,7 @@ func (t *txnTracker) data(h *batch.Header) bool {
 	if !h.IsTransactional() {
 		return false
 	}
+	// The marker of a transaction that ended before the tracking began is never met.
 	if txn := t.aborted[h.ProducerID]; txn != nil && h.BaseOffset < txn.lastOffset {
 		txn.seen = true
 		return true

@@ -70,10 +70,16 @@ func (m *memFiles) crash(processOnly bool) {
 }
 
 // crashTorn loses the power, and t draws how much of what was not synced survives:
-// of each directory a prefix of its changes, of each file any of its writes, or
-// parts of them.
+// of each directory any of its changes that do not build on a lost one, of each file
+// any of its writes, or parts of them.
 func (m *memFiles) crashTorn(t *rapid.T) {
-	m.root.lose(t)
+	m.crashBy(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "survives") })
+}
+
+// crashBy is crashTorn with choices that draw makes: each is one of n, of which 0
+// means that nothing is lost.
+func (m *memFiles) crashBy(draw func(n int) int) {
+	m.root.lose(draw)
 	m.restart()
 }
 
@@ -81,39 +87,52 @@ func (m *memFiles) restart() {
 	m.budget, m.dead, m.ops, m.trace = -1, false, 0, nil
 }
 
-func (n *memNode) lose(t *rapid.T) {
+func (n *memNode) lose(draw func(int) int) {
 	if n.names == nil {
 		for _, c := range n.pending {
-			n.durableBytes = c.survive(t, n.durableBytes)
+			n.durableBytes = c.survive(draw, n.durableBytes)
 		}
 		n.bytes, n.pending = slices.Clone(n.durableBytes), nil
 		return
 	}
-	kept := 0
-	if t != nil && len(n.pending) > 0 {
-		kept = rapid.IntRange(0, len(n.pending)).Draw(t, "names kept")
-	}
-	for _, c := range n.pending[:kept] {
+	lost := map[string]bool{}
+	for _, c := range n.pending {
+		if draw == nil || c.touches(lost) || draw(2) > 0 {
+			for name := range c.names { // in any order: a set is made of them
+				lost[name] = true
+			}
+			continue
+		}
 		n.applyNames(n.durableNames, c.names)
 	}
 	n.names, n.pending = maps.Clone(n.durableNames), nil
 	for _, name := range slices.Sorted(maps.Keys(n.names)) {
-		n.names[name].lose(t)
+		n.names[name].lose(draw)
 	}
 }
 
+// touches says that a change builds on one that was lost.
+func (c memChange) touches(lost map[string]bool) bool {
+	for name := range c.names { // in any order: one is enough
+		if lost[name] {
+			return true
+		}
+	}
+	return false
+}
+
 // survive returns what is left of a file after the change may have been lost.
-func (c memChange) survive(t *rapid.T, bytes []byte) []byte {
-	if t == nil {
+func (c memChange) survive(draw func(int) int, bytes []byte) []byte {
+	if draw == nil {
 		return bytes
 	}
 	if c.truncate {
-		if rapid.Bool().Draw(t, "truncation kept") {
-			return resized(bytes, c.pos)
+		if draw(2) > 0 {
+			return bytes
 		}
-		return bytes
+		return resized(bytes, c.pos)
 	}
-	kept := rapid.SampledFrom([]int{len(c.data), 0, len(c.data) / 2, 1}).Draw(t, "bytes kept")
+	kept := []int{len(c.data), 0, len(c.data) / 2, 1}[draw(4)]
 	return written(bytes, c.data[:min(kept, len(c.data))], c.pos)
 }
 
