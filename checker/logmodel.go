@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/anishathalye/porcupine"
@@ -46,14 +47,19 @@ func (j *Judge) observed(p *Partition, ops []Op) []porcupine.Operation {
 	}
 	var kept []porcupine.Operation
 	seen := int64(0)
+	var open looks
 	for i := range ops {
 		op := &ops[i]
 		if op.Return == 0 || op.Return > cut || op.Outcome != Done || !op.promptly() {
 			continue
 		}
+		if op.Kind != OpProduce && !open.admit(op) {
+			continue
+		}
 		kept = append(kept, operation(op))
 		seen = max(seen, op.Offset+int64(len(op.Records)))
 	}
+	sightings := sightingsOf(kept)
 	for i := range ops {
 		op := &ops[i]
 		if op.Kind != OpProduce || op.Outcome == Done && op.promptly() && op.Return <= cut {
@@ -64,11 +70,63 @@ func (j *Judge) observed(p *Partition, ops []Op) []porcupine.Operation {
 			op.Offset = p.baseOf(op.Hash)
 		}
 		if op.Offset >= 0 && op.Offset < seen {
-			op.Outcome, op.Return = Done, 0
+			op.Outcome, op.Return = Done, max(op.Call, sightings.before(op.Offset))
 			kept = append(kept, operation(op))
 		}
 	}
 	return kept
+}
+
+// looks are when the operations return that only look at the log and are under way at
+// once. Any order of them is possible, so the search doubles with each; appends have
+// one order only. To leave some out makes no illegal history of a legal one.
+type looks []int64
+
+const looksMax = 8
+
+// admit takes op in, and reports false if too many are under way.
+func (l *looks) admit(op *Op) bool {
+	*l = slices.DeleteFunc(*l, func(end int64) bool { return end < op.Call })
+	if len(*l) == looksMax {
+		return false
+	}
+	*l = append(*l, op.Return)
+	return true
+}
+
+// sightings are the operations that show how far a log had come, the farthest first.
+// Earliest is when the first of them and of those before it returned.
+type sightings []sighting
+
+type sighting struct {
+	end      int64 // the log held at least so much
+	earliest int64
+}
+
+func sightingsOf(ops []porcupine.Operation) sightings {
+	all := make(sightings, 0, len(ops))
+	for i := range ops {
+		op := ops[i].Input.(*Op)
+		all = append(all, sighting{op.Offset + int64(len(op.Records)), ops[i].Return})
+	}
+	slices.SortFunc(all, func(a, b sighting) int { return cmp.Compare(b.end, a.end) })
+	for i := 1; i < len(all); i++ {
+		all[i].earliest = min(all[i].earliest, all[i-1].earliest)
+	}
+	return all
+}
+
+// before returns when a record at offset must have been in the log at the latest: when
+// the first operation returned that had seen the log grow past it. That leaves the
+// search no choice among operations whose end nobody saw.
+func (s sightings) before(offset int64) int64 {
+	n, _ := slices.BinarySearchFunc(s, offset, func(one sighting, offset int64) int {
+		if one.end > offset {
+			return -1
+		}
+		return 1
+	})
+	return s[n-1].earliest
 }
 
 // promptly reports whether an operation takes effect before it returns. A produce that
