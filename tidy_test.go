@@ -34,8 +34,9 @@ var layers = map[string][]string{
 	"core/config":     {"clock", "core/batch", "core/errcode", "core/invariant", "core/log"},
 	"core/metadata":   {"clock", "core/config", "core/errcode", "core/invariant", "core/log"},
 	"core/controller": {"clock", "core/config", "core/errcode", "core/invariant", "core/log", "core/metadata"},
+	"core/replica":    {"clock", "core/errcode", "core/invariant", "core/mutant"},
 	"core": {"clock", "core/batch", "core/config", "core/controller", "core/errcode", "core/invariant",
-		"core/log", "core/metadata", "core/mutant", "core/wire"},
+		"core/log", "core/metadata", "core/mutant", "core/replica", "core/wire"},
 	"netsim":             {"clock"},
 	"netsim/conformance": {"clock", "netsim"},
 	"checker":            {"clock"},
@@ -51,7 +52,7 @@ var layers = map[string][]string{
 // pure are the packages whose behaviour may depend on nothing but their input.
 var pure = []string{
 	"clock", "core", "core/batch", "core/config", "core/controller", "core/errcode", "core/invariant",
-	"core/log", "core/metadata", "core/mutant", "core/wire", "netsim", "sim", "checker",
+	"core/log", "core/metadata", "core/mutant", "core/replica", "core/wire", "netsim", "sim", "checker",
 }
 
 // pureStd is what pure packages may use of the standard library.

@@ -28,11 +28,53 @@ const (
 	R7ReadToLogEnd
 	// F1: after a failed sync the log goes on as if the next sync covered it.
 	F1RetryFailedSync
+	// K7: a snapshot is labelled with the last entry stored, not the last applied.
+	K7SnapshotAboveCommit
+	// K8: entries count as stored, and are acknowledged, before the sync returns.
+	K8AckBeforeSync
+	// K9: votes are given and asked for before the hard state is stored.
+	K9MessagesBeforeHardState
+	// T1: a new follower cuts its log at its own high watermark (KIP-101).
+	T1TruncateToHighWatermark
+	// T2: where an epoch ends is believed without asking which epoch it is (KIP-279).
+	T2EpochOfEndIgnored
+	// T3: a new leader does not note where its epoch starts before it appends.
+	T3NoEpochAtElection
+	// T5: a follower takes the high watermark of an answer before it truncates.
+	T5MarksBeforeTruncation
+	// T7: a follower takes an answer to a question it no longer has.
+	T7StaleAnswer
+	// T8: a fetch counts as holding what is before it although the logs diverge.
+	T8CountDiverging
+	// T9: a leader does not compare the leader epoch of fetches (KIP-320).
+	T9NoEpochFencing
+	// R1: the high watermark does not wait for the last replica.
+	R1IgnoreLastReplica
+	// R2: the high watermark does not wait for who is proposed for the ISR.
+	R2CommittedISROnly
+	// R4: the high watermark advances under min.insync.replicas.
+	R4CommitUnderMinISR
+	// R8: a restored high watermark may be beyond the log.
+	R8UncappedHighWatermark
+	// R9: a follower's high watermark may be beyond its log.
+	R9HighWatermarkBeyondLog
+	// I1: a replica may join the ISR below the start of the leader's epoch.
+	I1JoinBelowEpochStart
+	// I2: a replica may join the ISR below the high watermark.
+	I2JoinBelowHighWatermark
+	// I3: a leader keeps what it knew of replicas although another led in between.
+	I3KeepReplicaState
+	// I5: the life of the broker that a fetch comes from is not looked at (KIP-903).
+	I5BrokerEpochIgnored
+	// I9: an answer to AlterPartition counts although its proposal is gone.
+	I9LateAnswerCounts
 	count
 )
 
 var names = [count]string{
-	"none", "D1", "D2", "D3", "D7", "P1", "P2", "R5", "R7", "F1",
+	"none", "D1", "D2", "D3", "D7", "P1", "P2", "R5", "R7", "F1", "K7", "K8", "K9",
+	"T1", "T2", "T3", "T5", "T7", "T8", "T9", "R1", "R2", "R4", "R8", "R9",
+	"I1", "I2", "I3", "I5", "I9",
 }
 
 // String returns the short name used in the kill matrix, such as "D1".
