@@ -107,13 +107,14 @@ func (b *Broker) logJobDone(p *partition, ev *JobDone) {
 	}
 	from := len(b.fx.Jobs)
 	p.log.JobDone(b.now, ev.Op, ev.Result, &b.fx.Orders)
+	b.logChanged(p, from)
 	if r, ok := ev.Result.(*log.Compacted); ok {
 		b.report(Report{
 			Kind: LogCompacted, Topic: p.topic.name, TopicID: p.topic.id,
 			Partition: p.index, Text: cmp.Or(r.Uncleanable, r.Stats),
 		})
+		b.compacted(p.dir)
 	}
-	b.logChanged(p, from)
 }
 
 func (b *Broker) started() {
@@ -161,7 +162,7 @@ func (b *Broker) recover(p *partition, cfg *log.Config) {
 	name := log.DirName(p.topic.name, p.index)
 	if found := p.dir.logs[name]; found != nil && found.TopicID == p.topic.id {
 		job.RecoveryPoint, job.LogStartOffset = found.RecoveryPoint, found.LogStart
-		job.HighWatermark = found.HighWatermark
+		job.HighWatermark, job.CleanerPoint = found.HighWatermark, found.CleanerPoint
 		delete(p.dir.logs, name) // a later topic of the same name starts anew
 	}
 	b.order(job, jobOwner{kind: jobRecover, part: p})
@@ -230,7 +231,8 @@ func (b *Broker) metalogRecovered(r *log.Recovered) {
 	b.logChanged(m, from)
 	start := m.log.LogStartOffset()
 	slice, _ := m.log.SliceFrom(start, m.log.WrittenEndOffset())
-	b.order(&readMetadata{slice: slice, from: start}, jobOwner{kind: jobReadMetadata, part: m})
+	b.order(&readMetadata{slice: slice, dir: m.path(), from: start, to: m.log.WrittenEndOffset()},
+		jobOwner{kind: jobReadMetadata, part: m})
 }
 
 // metadataRead makes the image of what the metadata log holds and registers the node.

@@ -15,7 +15,8 @@ const (
 	highWatermarks checkpoints = 1 << iota
 	recoveryPoints
 	logStarts
-	allCheckpoints = highWatermarks | recoveryPoints | logStarts
+	cleanerPoints
+	allCheckpoints = highWatermarks | recoveryPoints | logStarts | cleanerPoints
 )
 
 // checkpointPlan says which checkpoint a deadline is for, and how often it comes.
@@ -70,6 +71,16 @@ func (b *Broker) checkpoint(dir *logDir) {
 	b.order(b.checkpointJob(dir, which), jobOwner{kind: jobCheckpoint, dir: dir})
 }
 
+// compacted has the cleaner's progress written down at once: to do it again costs a
+// rewrite of the log.
+func (b *Broker) compacted(dir *logDir) {
+	dir.stale |= cleanerPoints
+	if b.phase == running {
+		dir.due |= cleanerPoints
+		b.checkpoint(dir)
+	}
+}
+
 // checkpointWritten goes on with what waited for it.
 func (b *Broker) checkpointWritten(dir *logDir) {
 	dir.writing = false
@@ -97,6 +108,7 @@ func (b *Broker) checkpointJob(dir *logDir, which checkpoints) *log.WriteCheckpo
 		{highWatermarks, &job.HighWatermarks},
 		{recoveryPoints, &job.RecoveryPoints},
 		{logStarts, &job.LogStarts},
+		{cleanerPoints, &job.CleanerPoints},
 	} {
 		if which&list.kind != 0 {
 			*list.lines = []log.Checkpoint{} // nil leaves the file as it is
@@ -115,6 +127,9 @@ func (b *Broker) checkpointJob(dir *logDir, which checkpoints) *log.WriteCheckpo
 			add(&job.HighWatermarks, highWatermarks, p, p.log.HighWatermark())
 			if start := p.log.LogStartOffset(); start > p.log.FirstBaseOffset() {
 				add(&job.LogStarts, logStarts, p, start)
+			}
+			if point := p.log.FirstDirtyOffset(); point > p.log.LogStartOffset() {
+				add(&job.CleanerPoints, cleanerPoints, p, point)
 			}
 		}
 	}

@@ -94,7 +94,7 @@ func Open(
 ) *Log {
 	l := &Log{
 		id: id, dir: dir, cfg: cfg, set: set, ids: ids,
-		logStart: r.logStart, durable: r.recoveryPoint, firstDirty: r.logStart,
+		logStart: r.logStart, durable: r.recoveryPoint, firstDirty: r.firstDirty,
 		epochs: epochCache{entries: r.epochs}, producers: r.producers,
 		epochsDirtyFrom: maxOffset, epochsWritingFrom: maxOffset,
 		flushedAt: now.Mono, retentionAt: now.Mono,

@@ -19,6 +19,7 @@ type Recover struct {
 	RecoveryPoint  int64 // from the checkpoint; 0 if there is none
 	LogStartOffset int64
 	HighWatermark  int64
+	CleanerPoint   int64 // below it the log is compacted
 	TopicID        [16]byte
 	Config         *Config
 	Settings       *Settings
@@ -37,6 +38,7 @@ type Recovered struct {
 	logStart      int64
 	highWatermark int64
 	recoveryPoint int64
+	firstDirty    int64
 }
 
 // recovery is one run of Recover.
@@ -65,6 +67,10 @@ func (j *Recover) Run(d *Devices) (Result, error) {
 		point = end
 	}
 	start := max(j.LogStartOffset, r.segments[0].base)
+	dirty := j.CleanerPoint
+	if dirty < start || dirty > end { // of a log that was truncated, or began anew
+		dirty = start
+	}
 	return &Recovered{
 		Text:          strings.Join(r.repairs, "; "),
 		segments:      r.segments,
@@ -73,6 +79,7 @@ func (j *Recover) Run(d *Devices) (Result, error) {
 		logStart:      start,
 		highWatermark: min(max(j.HighWatermark, start), end),
 		recoveryPoint: point,
+		firstDirty:    dirty,
 	}, nil
 }
 
