@@ -1,7 +1,6 @@
 package core
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -178,56 +177,4 @@ func (b *Broker) follow(delta *metadata.Delta, o *opening) {
 			b.growTopic(change.Topic, o)
 		}
 	}
-}
-
-// readMetadata is the job that reads the whole metadata log.
-type readMetadata struct {
-	slice log.Slice
-	from  int64
-}
-
-// Run returns the records as []metadata.Record, oldest first.
-func (j *readMetadata) Run(d *log.Devices) (log.Result, error) {
-	var records []metadata.Record
-	data, err := log.ReadAll(d, &j.slice)
-	if err != nil {
-		return nil, fmt.Errorf("read the metadata log: %w", err)
-	}
-	for len(data) > 0 {
-		var h batch.Header
-		if err := batch.Parse(data, &h); err != nil {
-			return nil, fmt.Errorf("metadata log at offset %d: %w", j.from, err)
-		}
-		one := data[:h.Size]
-		data, j.from = data[h.Size:], h.NextOffset()
-		if h.IsControl() {
-			continue
-		}
-		var err error
-		if records, err = appendRecords(records, one, &h, d.Codec); err != nil {
-			return nil, fmt.Errorf("metadata log at offset %d: %w", h.BaseOffset, err)
-		}
-	}
-	return records, nil
-}
-
-func appendRecords(
-	records []metadata.Record, data []byte, h *batch.Header, codec batch.Codec,
-) ([]metadata.Record, error) {
-	reader := batch.Reader{Codec: codec}
-	all, err := reader.Records(data, h)
-	if err != nil {
-		return nil, err
-	}
-	var r batch.Record
-	for all.Next(&r) {
-		record, err := metadata.DecodeRecord(r.Value)
-		if err != nil && !errors.Is(err, metadata.ErrNotKept) {
-			return nil, err
-		}
-		if err == nil {
-			records = append(records, record)
-		}
-	}
-	return records, all.Err()
 }
