@@ -49,7 +49,7 @@ func clients(t testing.TB) []client {
 			all = append(all, client{name: line})
 		}
 	}
-	require.Len(t, all, 10)
+	require.Len(t, all, 15)
 	return all
 }
 
@@ -266,10 +266,10 @@ func TestClients(t *testing.T) {
 				require.True(t, rs.Next(&r))
 				require.Equal(t, int32(i), r.OffsetDelta)
 				latest = max(latest, h.Timestamp(&r))
-				require.Equal(t, kind == "kgo" && i == 3, r.Key == nil)
+				require.Equal(t, kind != "kcat" && i == 3, r.Key == nil)
 				require.Equal(t, i == 5, r.Value == nil)
 				checkHeaders(t, kind, &r)
-				if kind == "kgo" {
+				if kind != "kcat" {
 					require.Equal(t, 1700000000000+int64(i*7%5)*1000, h.Timestamp(&r))
 				}
 			}
