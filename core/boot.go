@@ -241,7 +241,9 @@ func (b *Broker) metadataRead(records []metadata.Record) {
 	b.image, _ = metadata.New(b.base).Apply(records)
 	b.image = b.image.At(m.log.LogEndOffset() - 1)
 	b.fx.Image = b.image
-	b.controller = controller.New(b.image)
+	b.controller = controller.New(b.image, controller.Options{
+		ClusterID: b.dirs[0].found.ClusterID, Mutants: b.settings.Mutants, Now: b.now.Mono,
+	})
 	if m.log.LogEndOffset() == 0 { // a new cluster
 		b.commit(commit{records: b.controller.Bootstrap(levels()), then: thenNothing})
 	}

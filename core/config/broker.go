@@ -40,6 +40,7 @@ type Node struct {
 	DefaultReplicationFactor  int16
 	NumPartitions             int32
 	AutoCreateTopicsEnable    bool
+	AutoLeaderRebalanceEnable bool
 	DeleteTopicEnable         bool
 	ControlledShutdownEnable  bool
 	BrokerRack                string   // empty: none
@@ -48,15 +49,17 @@ type Node struct {
 	MetadataLogDir            string   // the first of LogDirs by default
 	BrokerHeartbeatInterval   clock.Duration
 	BrokerSessionTimeout      clock.Duration
-	MetadataMaxIdleInterval   clock.Duration
-	QuorumElectionTimeout     clock.Duration // controller.quorum.election.timeout.ms
-	QuorumFetchTimeout        clock.Duration // controller.quorum.fetch.timeout.ms
-	ReplicaLagTimeMax         clock.Duration
-	ReplicaFetchWaitMax       clock.Duration
-	ReplicaFetchBackoff       clock.Duration
-	ReplicaFetchMaxBytes      int32
-	ReplicaFetchMinBytes      int32
-	ReplicaFetchResponseBytes int32 // replica.fetch.response.max.bytes
+	// LeaderImbalanceCheckInterval is leader.imbalance.check.interval.seconds.
+	LeaderImbalanceCheckInterval clock.Duration
+	MetadataMaxIdleInterval      clock.Duration
+	QuorumElectionTimeout        clock.Duration // controller.quorum.election.timeout.ms
+	QuorumFetchTimeout           clock.Duration // controller.quorum.fetch.timeout.ms
+	ReplicaLagTimeMax            clock.Duration
+	ReplicaFetchWaitMax          clock.Duration
+	ReplicaFetchBackoff          clock.Duration
+	ReplicaFetchMaxBytes         int32
+	ReplicaFetchMinBytes         int32
+	ReplicaFetchResponseBytes    int32 // replica.fetch.response.max.bytes
 }
 
 // Network is what concerns connections and requests.

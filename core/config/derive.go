@@ -62,6 +62,10 @@ func (r *reader) short(name string) int16 { return int16(r.long(name)) }
 
 func (r *reader) millis(name string) clock.Duration { return clock.Millis(r.long(name)) }
 
+func (r *reader) seconds(name string) clock.Duration {
+	return clock.Millis(min(r.long(name), math.MaxInt64/1000) * 1000)
+}
+
 // millionths reads a fraction, cut off at what 63 bits hold.
 func (r *reader) millionths(name string) int64 {
 	k, v, ok := r.value(name)
@@ -122,6 +126,8 @@ func (r *reader) node() {
 	n.DefaultReplicationFactor = r.short("default.replication.factor")
 	n.AutoCreateTopicsEnable = r.bool("auto.create.topics.enable")
 	n.DeleteTopicEnable = r.bool("delete.topic.enable")
+	n.AutoLeaderRebalanceEnable = r.bool("auto.leader.rebalance.enable")
+	n.LeaderImbalanceCheckInterval = r.seconds("leader.imbalance.check.interval.seconds")
 	n.ControlledShutdownEnable = r.bool("controlled.shutdown.enable")
 	n.BrokerHeartbeatInterval = r.millis("broker.heartbeat.interval.ms")
 	n.BrokerSessionTimeout = r.millis("broker.session.timeout.ms")

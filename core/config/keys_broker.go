@@ -15,8 +15,8 @@ var brokerKeys = []Key{
 	},
 	{
 		Name: "auto.leader.rebalance.enable", Type: Boolean, Default: "true",
-		Scope: BrokerScope, Inert: true,
-		Doc: "Whether leadership is moved back to preferred replicas by itself.",
+		Scope: BrokerScope,
+		Doc:   "Whether leadership is moved back to preferred replicas by itself.",
 	},
 	{
 		Name: "background.threads", Type: Int, Default: "10",
@@ -132,6 +132,12 @@ var brokerKeys = []Key{
 		Name: "inter.broker.listener.name", Type: String, Null: true,
 		Scope: BrokerScope,
 		Doc:   "The name of the listener that brokers use among themselves.",
+	},
+	{
+		Name: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300",
+		Valid: atLeast(1), Scope: BrokerScope,
+		Doc: "How often the controller looks for leaders that are not the preferred " +
+			"replica.",
 	},
 	{
 		Name: "listener.security.protocol.map", Type: String,

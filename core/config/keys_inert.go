@@ -104,12 +104,6 @@ var inertKeys = []Key{
 		Doc: "The classes of Kafka's older metrics reporters.",
 	},
 	{
-		Name: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300",
-		Valid: atLeast(1), Scope: BrokerScope, Inert: true,
-		Doc: "How often the controller looks for leaders that are not the preferred " +
-			"replica.",
-	},
-	{
 		Name: "leader.imbalance.per.broker.percentage", Type: Int, Default: "10",
 		Scope: BrokerScope, Inert: true,
 		Doc: "A limit of imbalance that controllers of earlier times used.",

@@ -44,6 +44,7 @@ func (c *Controller) IncrementalAlterConfigs(
 		out.ErrorCode, out.ErrorMessage = f.codes()
 		resp.Resources = append(resp.Resources, out)
 	}
+	records = append(records, c.reconsider(records)...)
 	if req.ValidateOnly {
 		records = nil
 	}
@@ -80,6 +81,7 @@ func (c *Controller) AlterConfigs(
 		out.ErrorCode, out.ErrorMessage = f.codes()
 		resp.Resources = append(resp.Resources, out)
 	}
+	records = append(records, c.reconsider(records)...)
 	if req.ValidateOnly {
 		records = nil
 	}
@@ -178,9 +180,8 @@ func (a *alteration) broker() *failure {
 		if err != nil {
 			return fail(errcode.InvalidRequest, fmt.Sprintf("the broker %q is not a number", a.name))
 		}
-		if node := a.c.image.Config().NodeID; int32(id) != node {
-			return fail(errcode.InvalidRequest,
-				fmt.Sprintf("this is broker %d, not %s", node, a.name))
+		if a.c.image.Broker(int32(id)) == nil {
+			return fail(errcode.InvalidRequest, fmt.Sprintf("broker %s is not registered", a.name))
 		}
 		a.name = strconv.Itoa(int(id))
 	}
@@ -191,7 +192,53 @@ func (a *alteration) broker() *failure {
 	if err := a.c.image.Config().ValidateDynamic(a.merged, perBroker); err != nil {
 		return fail(errcode.InvalidRequest, err.Error()) // not 40, by Kafka's habit
 	}
+	return a.oneMinISR(perBroker)
+}
+
+// oneMinISR refuses what would let brokers differ in min.insync.replicas while who is
+// eligible to lead depends on it (KIP-966).
+func (a *alteration) oneMinISR(perBroker bool) *failure {
+	if !a.c.elrEnabled() {
+		return nil
+	}
+	for _, r := range a.records {
+		c := r.(*metadata.ConfigRecord)
+		if c.Name == minISRConfig && (perBroker || c.Value == nil) {
+			return fail(errcode.InvalidConfig, "with "+metadata.EligibleLeaderReplicaVersion+
+				", "+minISRConfig+" must be the same for all brokers")
+		}
+	}
 	return nil
+}
+
+// reconsider returns the changes of partitions that follow from other configurations:
+// with another min.insync.replicas others are eligible, and where unclean elections
+// are allowed from now on, leaders may be elected.
+func (c *Controller) reconsider(records []metadata.Record) []metadata.Record {
+	matters := slices.ContainsFunc(records, func(r metadata.Record) bool {
+		name := r.(*metadata.ConfigRecord).Name
+		return name == minISRConfig || name == "unclean.leader.election.enable"
+	})
+	if !matters {
+		return nil
+	}
+	_, delta := c.image.Apply(records)
+	var changes []metadata.Record
+	for _, t := range delta.Configured {
+		was := c.image.TopicByID(t.ID).Config
+		eligible := c.elrEnabled() && was.MinInsyncReplicas != t.Config.MinInsyncReplicas
+		allowed := !was.UncleanLeaderElection && t.Config.UncleanLeaderElection
+		for i := range t.Partitions {
+			if !eligible && (!allowed || t.Partitions[i].Leader != noLeader) {
+				continue
+			}
+			ch := c.changeOf(t, int32(i), c.asIs())
+			if r := ch.build(); r != nil {
+				changes = append(changes, r)
+			}
+		}
+	}
+	return changes
 }
 
 // merge applies the operations to the current entries. A broker gets a record even

@@ -15,25 +15,55 @@
 // Nothing that is not committed reaches a client or another node, and records
 // commit in the order of decisions. So the published image at any time equals the
 // controller's at an earlier one, and a crash takes back only what nobody has seen.
-// On a single node no commit can fail while the node lives, so Replay is never
-// undone.
+// Replay is never undone: a controller that cannot commit is not the active one any
+// more, and is dropped with its image.
+//
+// Beside the metadata a controller keeps sessions of brokers: when each was heard of.
+// They are in no record, and alone change without one.
 package controller
 
 import (
+	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/metadata"
+	"github.com/heiban/heiban/core/mutant"
 )
 
 // recordsMax is how many records one request may come to.
 const recordsMax = 10_000 // kafka: QuorumController.MAX_RECORDS_PER_USER_OP
 
-// Controller decides on top of an image that may be ahead of the published one.
-type Controller struct {
-	image *metadata.Image
+// Options is what a controller knows beside the metadata.
+type Options struct {
+	ClusterID string
+	// Features are the ranges of levels that this software supports as a controller.
+	Features []metadata.BrokerFeature
+	Mutants  mutant.Set
+	// Now is when the controller becomes the active one. Sessions of brokers and
+	// intervals begin at it.
+	Now clock.Instant
 }
 
-// New returns a controller for a cluster as it is at image.
-func New(image *metadata.Image) *Controller { return &Controller{image: image} }
+// Controller decides on top of an image that may be ahead of the published one. It is
+// the active one as long as it is used: whoever becomes active makes a new one, from
+// what is committed.
+type Controller struct {
+	image    *metadata.Image
+	options  Options
+	sessions []session // by broker
+
+	nextBalance clock.Instant // of leaders
+	nextUnclean clock.Instant // election
+}
+
+// New returns a controller for a cluster as it is at image. The next record must have
+// the offset that follows the image's.
+func New(image *metadata.Image, o Options) *Controller {
+	c := &Controller{image: image, options: o}
+	c.startSessions(o.Now)
+	c.nextBalance = o.Now.Add(image.Config().LeaderImbalanceCheckInterval)
+	c.nextUnclean = o.Now.Add(image.Config().UncleanLeaderElectionCheckInterval)
+	return c
+}
 
 // Image returns the image that decisions see.
 func (c *Controller) Image() *metadata.Image { return c.image }

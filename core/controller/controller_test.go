@@ -16,7 +16,7 @@ import (
 func newController(t testing.TB) *Controller {
 	b, _, err := config.Parse(nil)
 	require.NoError(t, err)
-	c := New(metadata.New(b))
+	c := New(metadata.New(b), Options{})
 	c.Replay(c.Bootstrap([]metadata.Feature{
 		{Name: metadata.MetadataVersion, Level: metadata.MetadataVersionMax},
 	}))
@@ -187,7 +187,7 @@ func TestDecisionsAndReplay(t *testing.T) {
 	start := newController(t).Image()
 	names := rapid.SampledFrom([]string{"a", "b", "c.d", "c_d", "e-", "."})
 	rapid.Check(t, func(t *rapid.T) {
-		c := &cluster{c: New(start), published: start, replayed: start}
+		c := &cluster{c: New(start, Options{}), published: start, replayed: start}
 		t.Repeat(map[string]func(*rapid.T){
 			"create":         func(t *rapid.T) { c.create(t, names) },
 			"delete":         func(t *rapid.T) { c.delete(t, names) },

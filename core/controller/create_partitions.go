@@ -12,10 +12,10 @@ import (
 
 // CreatePartitions (37), versions 0 to 3: KIP-195.
 
-// CreatePartitions decides about a CreatePartitions request. Rotation is where the
-// placement of replicas begins.
+// CreatePartitions decides about a CreatePartitions request. What is random in the
+// placement of replicas follows from seed.
 func (c *Controller) CreatePartitions(
-	req *kmsg.CreatePartitionsRequest, rotation uint32,
+	req *kmsg.CreatePartitionsRequest, seed uint32,
 ) Result[*kmsg.CreatePartitionsResponse] {
 	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
 	var records []metadata.Record
@@ -33,7 +33,7 @@ func (c *Controller) CreatePartitions(
 		var more []metadata.Record
 		f := fail(errcode.InvalidRequest, "the request names the topic more than once")
 		if n == 1 {
-			more, f = c.addPartitions(t, rotation)
+			more, f = c.addPartitions(t, seed+uint32(i))
 		}
 		records = append(records, more...)
 		out := kmsg.NewCreatePartitionsResponseTopic()
@@ -54,7 +54,7 @@ func (c *Controller) CreatePartitions(
 }
 
 // addPartitions decides about one topic.
-func (c *Controller) addPartitions(t *kmsg.CreatePartitionsRequestTopic, rotation uint32) (
+func (c *Controller) addPartitions(t *kmsg.CreatePartitionsRequestTopic, seed uint32) (
 	[]metadata.Record, *failure,
 ) {
 	topic := c.image.Topic(t.Topic)
@@ -86,7 +86,7 @@ func (c *Controller) addPartitions(t *kmsg.CreatePartitionsRequestTopic, rotatio
 		}
 	} else {
 		var f *failure
-		if assignments, f = c.place(first, count, int16(factor), rotation); f != nil {
+		if assignments, f = c.place(count, int16(factor), seed); f != nil {
 			return nil, f
 		}
 	}

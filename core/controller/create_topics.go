@@ -17,10 +17,10 @@ import (
 // replication factor (KIP-464), configurations in the response (KIP-525), topic ids
 // (KIP-516).
 
-// CreateTopics decides about a CreateTopics request. Rotation is where the placement
-// of replicas begins.
+// CreateTopics decides about a CreateTopics request. What is random in the placement of
+// replicas follows from seed.
 func (c *Controller) CreateTopics(
-	req *kmsg.CreateTopicsRequest, ids Source, rotation uint32,
+	req *kmsg.CreateTopicsRequest, ids Source, seed uint32,
 ) Result[*kmsg.CreateTopicsResponse] {
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	var records []metadata.Record
@@ -40,8 +40,8 @@ func (c *Controller) CreateTopics(
 				fail(errcode.InvalidRequest, "the request names the topic more than once")))
 			continue
 		}
-		// Topics of one request are placed one after the other.
-		created, more, f := c.createTopic(t, ids, rotation+uint32(i))
+		// Each topic has a seed of its own.
+		created, more, f := c.createTopic(t, ids, seed+uint32(i))
 		if f != nil {
 			resp.Topics = append(resp.Topics, refusedTopic(t.Topic, f))
 			continue
@@ -75,7 +75,7 @@ func refusedTopic(name string, f *failure) kmsg.CreateTopicsResponseTopic {
 
 // createTopic decides about one topic.
 func (c *Controller) createTopic(
-	t *kmsg.CreateTopicsRequestTopic, ids Source, rotation uint32,
+	t *kmsg.CreateTopicsRequestTopic, ids Source, seed uint32,
 ) (kmsg.CreateTopicsResponseTopic, []metadata.Record, *failure) {
 	var none kmsg.CreateTopicsResponseTopic
 	if f := c.checkNewName(t.Topic); f != nil {
@@ -85,7 +85,7 @@ func (c *Controller) createTopic(
 	if f != nil {
 		return none, nil, f
 	}
-	assignments, f := c.newAssignments(t, rotation)
+	assignments, f := c.newAssignments(t, seed)
 	if f != nil {
 		return none, nil, f
 	}
@@ -167,7 +167,7 @@ func (c *Controller) newOverrides(asked []kmsg.CreateTopicsRequestTopicConfig) (
 }
 
 // newAssignments returns the replicas of a new topic's partitions.
-func (c *Controller) newAssignments(t *kmsg.CreateTopicsRequestTopic, rotation uint32) (
+func (c *Controller) newAssignments(t *kmsg.CreateTopicsRequestTopic, seed uint32) (
 	[][]int32, *failure,
 ) {
 	if len(t.ReplicaAssignment) > 0 {
@@ -191,7 +191,7 @@ func (c *Controller) newAssignments(t *kmsg.CreateTopicsRequestTopic, rotation u
 	if count > recordsMax {
 		return nil, tooLarge()
 	}
-	return c.place(0, count, factor, rotation)
+	return c.place(count, factor, seed)
 }
 
 func (c *Controller) manualAssignments(t *kmsg.CreateTopicsRequestTopic) ([][]int32, *failure) {
@@ -251,7 +251,7 @@ type AutoCreation struct {
 // they are created with the broker's defaults. Topics that exist by now are a
 // success. Internal topics have their own partitions, factor and configuration.
 func (c *Controller) AutoCreate(
-	names []string, ids Source, rotation uint32,
+	names []string, ids Source, seed uint32,
 ) Result[[]AutoCreation] {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Version = 7
@@ -263,7 +263,7 @@ func (c *Controller) AutoCreate(
 		}
 		req.Topics = append(req.Topics, c.autoTopic(name))
 	}
-	decided := c.CreateTopics(req, ids, rotation)
+	decided := c.CreateTopics(req, ids, seed)
 	out := existing
 	for i := range decided.Response.Topics {
 		t := &decided.Response.Topics[i]

@@ -64,7 +64,7 @@ func TestRegisterElects(t *testing.T) {
 					EligibleLeaderReplicas: c.before.ELR, LastKnownELR: c.before.LastKnownELR,
 				},
 			})
-			image, _ = image.Apply(New(image).Register(&Registration{ID: 1, Clean: true}))
+			image, _ = image.Apply(New(image, Options{}).Register(&Registration{ID: 1, Clean: true}))
 			c.want.Replicas = replicas{1, 2}
 			require.Equal(t, c.want, image.Topic("t").Partitions[0])
 		})

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/config"
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/metadata"
@@ -35,6 +36,7 @@ type script struct {
 	t   *testing.T
 	d   *datadriven.TestData
 	c   *Controller
+	now clock.Instant
 	ids int
 	out strings.Builder
 }
@@ -145,7 +147,7 @@ func (s *script) run() {
 	case "list-configs":
 		s.listConfigs()
 	default:
-		s.t.Fatalf("unknown command %s", s.d.Cmd)
+		s.runCluster()
 	}
 }
 
@@ -158,18 +160,31 @@ func (s *script) start() {
 	}
 	b, _, err := config.Parse(props)
 	require.NoError(s.t, err)
-	s.ids = 0
-	s.c = New(metadata.New(b))
-	fenced := config.SplitList(s.arg("fenced"))
+	s.ids, s.now = 0, 0
+	s.c = New(metadata.New(b), scriptOptions(0))
+	if s.has("elr") {
+		s.c.Replay([]metadata.Record{
+			&metadata.FeatureLevelRecord{Name: metadata.MetadataVersion, FeatureLevel: 30},
+			&metadata.FeatureLevelRecord{
+				Name: metadata.EligibleLeaderReplicaVersion, FeatureLevel: 1,
+			},
+		})
+	}
+	fenced, racks := config.SplitList(s.arg("fenced")), config.SplitList(s.arg("racks"))
 	for id := 1; id <= s.number("brokers", 1); id++ {
-		s.c.Replay([]metadata.Record{&metadata.RegisterBrokerRecord{
+		r := &metadata.RegisterBrokerRecord{
 			BrokerID: int32(id), BrokerEpoch: int64(id), LogDirs: []metadata.ID{scriptID(100 + id)},
-			Fenced: slices.Contains(fenced, strconv.Itoa(id)),
+			Fenced: slices.Contains(fenced, strconv.Itoa(id)), Features: scriptFeatures(),
 			EndPoints: []metadata.BrokerEndpoint{
 				{Name: "PLAINTEXT", Host: fmt.Sprintf("h%d", id), Port: 9092},
 			},
-		}})
+		}
+		if id <= len(racks) && racks[id-1] != "-" {
+			r.Rack = &racks[id-1]
+		}
+		s.c.Replay([]metadata.Record{r})
 	}
+	s.c = New(s.c.Image(), scriptOptions(0)) // all have sessions
 }
 
 func (s *script) code(code int16, message *string) {
@@ -186,38 +201,6 @@ func (s *script) decided(records []metadata.Record) {
 		s.printf("  + %s\n", describeRecord(r))
 	}
 	s.c.Replay(records)
-}
-
-func describeRecord(r metadata.Record) string {
-	short := func(id metadata.ID) uint64 { return binary.BigEndian.Uint64(id[8:]) }
-	switch r := r.(type) {
-	case *metadata.TopicRecord:
-		return fmt.Sprintf("topic %s id=%d", r.Name, short(r.TopicID))
-	case *metadata.PartitionRecord:
-		return fmt.Sprintf("partition %d topic=%d replicas=%v isr=%v leader=%d", r.PartitionID,
-			short(r.TopicID), r.Replicas, r.ISR, r.Leader)
-	case *metadata.PartitionChangeRecord:
-		return fmt.Sprintf("partition change %d topic=%d leader=%d", r.PartitionID,
-			short(r.TopicID), r.Leader)
-	case *metadata.RemoveTopicRecord:
-		return fmt.Sprintf("remove topic %d", short(r.TopicID))
-	case *metadata.ConfigRecord:
-		value := "null"
-		if r.Value != nil {
-			value = *r.Value
-		}
-		return fmt.Sprintf("config %d %q %s=%s", r.ResourceType, r.ResourceName, r.Name, value)
-	case *metadata.ProducerIDsRecord:
-		return fmt.Sprintf("producer ids below %d", r.NextProducerID)
-	case *metadata.FeatureLevelRecord:
-		return fmt.Sprintf("feature %s=%d", r.Name, r.FeatureLevel)
-	case *metadata.RegisterBrokerRecord:
-		return fmt.Sprintf("broker %d epoch=%d fenced=%t", r.BrokerID, r.BrokerEpoch, r.Fenced)
-	case *metadata.UnregisterBrokerRecord, *metadata.BrokerRegistrationChangeRecord,
-		*metadata.NoOpRecord, *metadata.BeginTransactionRecord,
-		*metadata.EndTransactionRecord, *metadata.AbortTransactionRecord:
-	}
-	return fmt.Sprintf("%T", r)
 }
 
 // wire checks that a response can be sent: what is read back is sent the same.
@@ -254,7 +237,7 @@ func (s *script) create() {
 		}
 		req.Topics = append(req.Topics, q)
 	}
-	result := s.c.CreateTopics(req, s.newID, uint32(s.number("rotation", 0)))
+	result := s.c.CreateTopics(req, s.newID, uint32(s.number("seed", 0)))
 	s.wire(result.Response)
 	for _, r := range result.Response.Topics {
 		s.printf("%s: ", r.Topic)

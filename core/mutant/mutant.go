@@ -68,6 +68,16 @@ const (
 	I5BrokerEpochIgnored
 	// I9: an answer to AlterPartition counts although its proposal is gone.
 	I9LateAnswerCounts
+	// I4: a fenced broker, or one that shuts down, may join the replicas in sync.
+	I4InactiveInSync
+	// I7: a leader's wish is carried out although the partition has changed since.
+	I7IgnorePartitionEpoch
+	// I11: the first live replica is elected, whether it is in sync or not.
+	I11ElectAnyLive
+	// E1: a broker that may have lost its tail stays eligible to lead.
+	E1UncleanStaysEligible
+	// E2: who was eligible stays so when min.insync.replicas are in sync again.
+	E2KeepEligible
 	count
 )
 
@@ -75,6 +85,7 @@ var names = [count]string{
 	"none", "D1", "D2", "D3", "D7", "P1", "P2", "R5", "R7", "F1", "K7", "K8", "K9",
 	"T1", "T2", "T3", "T5", "T7", "T8", "T9", "R1", "R2", "R4", "R8", "R9",
 	"I1", "I2", "I3", "I5", "I9",
+	"I4", "I7", "I11", "E1", "E2",
 }
 
 // String returns the short name used in the kill matrix, such as "D1".
