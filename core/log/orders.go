@@ -56,7 +56,7 @@ type Job interface {
 // Result is what a job found or made. Its type follows from the job's.
 type Result any
 
-// reset empties the orders and keeps their memory.
+// Reset empties the orders and keeps their memory.
 func (o *Orders) Reset() {
 	clear(o.Writes)
 	clear(o.Syncs)
