@@ -18,10 +18,11 @@ build: ## build bin/heiban, one static binary
 run: build ## build and start a broker on 127.0.0.1:9092
 	./bin/heiban broker
 
-test: ## everything a change must pass: vet, tests, a short sweep, the mutants' build
+test: ## everything a change must pass: vet, tests, a short sweep, the mutants
 	$(GO) vet ./...
 	$(GO) vet -tags mutants ./...
 	$(GO) test ./...
+	$(GO) test -tags mutants ./core/... ./scenarios
 
 test-race: ## the concurrent packages under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./realnet ./cmd/... ./scenarios

@@ -175,7 +175,8 @@ func TestFaultsMatter(t *testing.T) {
 	}
 }
 
-// TestEveryMutantIsHunted: the hunts name all known bugs, and scenarios that exist.
+// TestEveryMutantIsHunted: the hunts name all known bugs of a single node, and
+// scenarios that exist.
 func TestEveryMutantIsHunted(t *testing.T) {
 	var hunted []mutant.ID
 	for _, h := range Hunts() {
@@ -187,5 +188,5 @@ func TestEveryMutantIsHunted(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
-	require.ElementsMatch(t, mutant.All(), hunted)
+	require.ElementsMatch(t, mutant.SingleNode(), hunted)
 }
