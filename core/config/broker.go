@@ -232,6 +232,9 @@ func (b *Broker) Static() []Entry { return b.static }
 func (b *Broker) LogSettings() log.Settings {
 	return log.Settings{
 		ProducerExpirationMillis: b.ProducerIDExpirationMillis,
+		ProducerCheckMillis:      b.ProducerIDExpirationCheckInterval.Millis(),
+		RetentionCheckMillis:     b.LogRetentionCheckInterval.Millis(),
+		CleanerBackoffMillis:     b.LogCleanerBackoff.Millis(),
 		IndexEntriesMax:          1 << 20,
 		CleanerIOBufferBytes:     int(b.LogCleanerIOBufferSize),
 		CleanerDedupeBufferBytes: b.LogCleanerDedupeBufferSize,

@@ -74,6 +74,9 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, 7*24*clock.Hour, b.OffsetsRetention)
 	require.Equal(t, clock.Duration(math.MaxInt64), b.LogFlushSchedulerInterval)
 	require.Equal(t, int64(86_400_000), b.LogSettings().ProducerExpirationMillis)
+	require.Equal(t, int64(600_000), b.LogSettings().ProducerCheckMillis)
+	require.Equal(t, int64(300_000), b.LogSettings().RetentionCheckMillis)
+	require.Equal(t, int64(15_000), b.LogSettings().CleanerBackoffMillis)
 	require.Equal(t, int32(900_000), b.LogCleanerIOBufferLoadPPM)
 
 	c, err := b.Topic(nil)
