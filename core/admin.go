@@ -33,9 +33,12 @@ func (b *Broker) apiVersions(c *call, req *kmsg.ApiVersionsRequest) {
 		f.Supported = append(f.Supported, wire.SupportedFeature{
 			Name: level.Name, Min: metadata.MetadataVersionMin, Max: level.Level,
 		})
-	}
-	for _, level := range b.image.Features() {
-		f.Finalized = append(f.Finalized, wire.FinalizedFeature{Name: level.Name, Level: level.Level})
+		// What else a directory of Kafka's was brought to is not served here, and
+		// would make clients ask for it.
+		if finalized := b.image.Feature(level.Name); finalized > 0 {
+			f.Finalized = append(f.Finalized,
+				wire.FinalizedFeature{Name: level.Name, Level: finalized})
+		}
 	}
 	b.answer(c, wire.NewAPIVersionsResponse(c.header.Version, &f))
 }
