@@ -69,13 +69,13 @@ func parseCheckpoints(name string, text []byte) ([]Checkpoint, error) {
 	return entries, nil
 }
 
-// appendEpochs appends a leader epoch checkpoint to dst: lines "epoch startOffset".
-func appendEpochs(dst []byte, entries []epochEntry) []byte {
-	dst = fmt.Appendf(dst, "%s\n%d\n", checkpointVersion, len(entries))
+// encodeEpochs encodes a leader epoch checkpoint: lines "epoch startOffset".
+func encodeEpochs(entries []epochEntry) []byte {
+	text := fmt.Appendf(nil, "%s\n%d\n", checkpointVersion, len(entries))
 	for _, e := range entries {
-		dst = fmt.Appendf(dst, "%d %d\n", e.epoch, e.startOffset)
+		text = fmt.Appendf(text, "%d %d\n", e.epoch, e.startOffset)
 	}
-	return dst
+	return text
 }
 
 // parseEpochs decodes a leader epoch checkpoint. Epochs and start offsets must

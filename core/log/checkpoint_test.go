@@ -32,7 +32,7 @@ func TestCheckpointGolden(t *testing.T) {
 
 func TestEpochsGolden(t *testing.T) {
 	entries := []epochEntry{{epoch: 0, startOffset: 0}, {epoch: 3, startOffset: 12}}
-	require.Equal(t, "0\n2\n0 0\n3 12\n", string(appendEpochs(nil, entries)))
+	require.Equal(t, "0\n2\n0 0\n3 12\n", string(encodeEpochs(entries)))
 	parsed, err := parseEpochs("file", []byte("0\n2\n0 0\n3 12\n"))
 	require.NoError(t, err)
 	require.Equal(t, entries, parsed)
@@ -184,7 +184,7 @@ func TestSmallFilesRoundTrip(t *testing.T) {
 			last.epoch, last.startOffset = last.epoch+e, last.startOffset+int64(e)
 			epochs = append(epochs, last)
 		}
-		parsedEpochs, err := parseEpochs("file", appendEpochs(nil, epochs))
+		parsedEpochs, err := parseEpochs("file", encodeEpochs(epochs))
 		require.NoError(t, err)
 		require.Equal(t, epochs, parsedEpochs)
 	})
@@ -237,7 +237,7 @@ func FuzzSmallFiles(f *testing.F) {
 			require.ElementsMatch(t, entries, again)
 		}
 		if entries, err := parseEpochs("file", text); err == nil {
-			again, err := parseEpochs("file", appendEpochs(nil, entries))
+			again, err := parseEpochs("file", encodeEpochs(entries))
 			require.NoError(t, err)
 			require.Equal(t, entries, again)
 		}

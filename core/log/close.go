@@ -57,18 +57,17 @@ func (j *closeLog) Run(d *Devices) (Result, error) {
 	if err := writeFile(d.Files, path, j.snapshot); err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	err := replaceFile(d.Files, j.dir, leaderEpochFile, appendEpochs(nil, j.epochs))
+	err := replaceFile(d.Files, j.dir, leaderEpochFile, encodeEpochs(j.epochs))
 	if err != nil {
 		return nil, err
 	}
 	return nil, d.Files.SyncDir(j.dir)
 }
 
-// maybeClose orders the last job once nothing else is in flight, and reports
-// whether it did.
-func (l *Log) maybeClose(o *Orders) bool {
+// maybeClose orders the last job once nothing else is in flight.
+func (l *Log) maybeClose(o *Orders) {
 	if !l.closing || l.closeOrdered || !l.Idle() {
-		return false
+		return
 	}
 	l.closeOrdered = true
 	s := l.active
@@ -81,7 +80,6 @@ func (l *Log) maybeClose(o *Orders) bool {
 		j.unsynced = append(j.unsynced, s.files.log.Path)
 	}
 	l.runJob(j, logClosed, nil, o)
-	return true
 }
 
 func (l *Log) closeDone(o *Orders) {

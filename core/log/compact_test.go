@@ -69,7 +69,7 @@ func newCompactLog() *compactLog {
 	}
 	c.set.CleanerIOBufferBytes, c.set.CleanerDedupeBufferBytes = 256, 1<<20
 	c.producers = newProducers(c.set)
-	epochs := appendEpochs(nil, []epochEntry{{}})
+	epochs := encodeEpochs([]epochEntry{{}})
 	c.files.put(path.Join(c.dir, leaderEpochFile), epochs)
 	c.begin()
 	return c

@@ -110,7 +110,7 @@ type writeEpochs struct {
 }
 
 func (j *writeEpochs) Run(d *Devices) (Result, error) {
-	return nil, replaceFile(d.Files, j.dir, leaderEpochFile, appendEpochs(nil, j.entries))
+	return nil, replaceFile(d.Files, j.dir, leaderEpochFile, encodeEpochs(j.entries))
 }
 
 // AssignEpoch notes that leaderEpoch starts at the log end offset, even if nothing

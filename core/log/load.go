@@ -155,7 +155,8 @@ func (r *recovery) seal(seg *segment, next int64) error {
 // loadIndexed opens a segment with the help of its indexes. It returns nil if they
 // are missing or wrong.
 func (r *recovery) loadIndexed(f foundSegment, next int64) (*segment, error) {
-	if f.Size > 0 && !(r.has(f.base, indexSuffix) && r.has(f.base, timeIndexSuffix)) {
+	indexed := r.has(f.base, indexSuffix) && r.has(f.base, timeIndexSuffix)
+	if f.Size > 0 && !indexed {
 		return nil, nil
 	}
 	seg := r.newSegment(f)

@@ -29,7 +29,6 @@ type appendedBatch struct {
 type logMachine struct {
 	d        *device
 	batches  []appendedBatch
-	logStart int64
 	end      int64
 	epoch    int32
 	started  []epochEntry    // epochs that wrote or were assigned

@@ -351,7 +351,7 @@ func (r *recovery) cutEpochs() error {
 	if !changed {
 		return nil
 	}
-	return replaceFile(r.d.Files, r.Dir, leaderEpochFile, appendEpochs(nil, r.epochs.entries))
+	return replaceFile(r.d.Files, r.Dir, leaderEpochFile, encodeEpochs(r.epochs.entries))
 }
 
 // syncNames makes what was removed and renamed durable.

@@ -40,13 +40,13 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	case "append":
 		s.appendBatch(d)
 	case "write":
-		s.device.write(arg(t, d, "i", 0))
+		s.write(arg(t, d, "i", 0))
 		before[0] -= 1
 	case "sync":
-		s.device.sync()
+		s.sync()
 		before[1] -= 1
 	case "job":
-		s.device.job(arg(t, d, "i", 0))
+		s.job(arg(t, d, "i", 0))
 		before[2] -= 1
 	case "settle":
 		s.settle()
@@ -169,7 +169,7 @@ func (s *script) appendBatch(d *datadriven.TestData) {
 			o.BaseSequence = int32(arg(s.t, d, "sequence", 0) + i)
 		}
 		h, data := makeBatch(o, records...)
-		a, _ := s.device.append(int32(arg(s.t, d, "epoch", 0)), &h, data)
+		a, _ := s.append(int32(arg(s.t, d, "epoch", 0)), &h, data)
 		if a.Err != errcode.None {
 			fmt.Fprintf(&s.b, "%s: %s\n", a.Err, a.Message)
 			continue

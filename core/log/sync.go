@@ -31,17 +31,15 @@ func (l *Log) WriteDone(now clock.Time, endOffset int64, o *Orders) {
 }
 
 // maybeFlush decides that everything written is to be synced, by flush.messages or
-// flush.ms, and reports whether it did.
-func (l *Log) maybeFlush(now clock.Time) bool {
+// flush.ms.
+func (l *Log) maybeFlush(now clock.Time) {
 	waiting := l.written.offset - max(l.durable, l.flushTo)
 	if waiting <= 0 {
-		return false
+		return
 	}
-	due := l.cfg.Durability == Fsync || waiting >= l.cfg.FlushMessages || now.Mono >= l.flushAt()
-	if due {
+	if l.cfg.Durability == Fsync || waiting >= l.cfg.FlushMessages || now.Mono >= l.flushAt() {
 		l.flushTo = l.written.offset
 	}
-	return due
 }
 
 // flushAt is when flush.ms asks for a sync of what is written.
@@ -52,21 +50,19 @@ func (l *Log) flushAt() clock.Instant {
 	return l.flushedAt.Add(clock.Millis(l.cfg.FlushMillis))
 }
 
-// maybeSync orders the next sync that is due, unless one is in flight, and reports
-// whether it did. One at a time is group commit: the next one covers all that was
-// written meanwhile.
-func (l *Log) maybeSync(o *Orders) bool {
+// maybeSync orders the next sync that is due, unless one is in flight. One at a time
+// is group commit: the next one covers all that was written meanwhile.
+func (l *Log) maybeSync(o *Orders) {
 	if l.syncing != nil || l.closeOrdered || l.durable >= l.flushTo {
-		return false
+		return
 	}
 	s := l.syncable()
 	if s == nil {
-		return false
+		return
 	}
 	l.syncing, l.syncingEnd = s, s.written
 	dir := !s.named && !l.set.Mutants.On(mutant.D7NoDirectorySync)
 	o.Syncs = append(o.Syncs, Sync{Log: l.id, File: s.files.log, EndOffset: s.written, Dir: dir})
-	return true
 }
 
 // syncable returns the segment to be synced next, or nil. Segments are synced in
