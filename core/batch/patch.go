@@ -35,15 +35,6 @@ func SetMaxTimestamp(b []byte, timestamp int64) {
 	setCRC(b)
 }
 
-// SetProducer names the producer of the batch and the sequence of its first
-// record, and computes the CRC anew.
-func SetProducer(b []byte, producerID int64, producerEpoch int16, baseSequence int32) {
-	binary.BigEndian.PutUint64(b[43:], uint64(producerID))
-	binary.BigEndian.PutUint16(b[51:], uint16(producerEpoch))
-	binary.BigEndian.PutUint32(b[53:], uint32(baseSequence))
-	setCRC(b)
-}
-
 // Seal writes the header of the batch that is the whole of b over its first
 // HeaderSize bytes. It takes Size, Magic and CRC from b and sets them in h.
 func Seal(b []byte, h *Header) {

@@ -15,9 +15,6 @@ var (
 	ErrRecordCount = errors.New("the record count is negative")
 )
 
-// recordSizeMin is a record of no key, no value and no headers with its size.
-const recordSizeMin = 7
-
 // Record is one record of a batch. Its slices are parts of the block it was read
 // from.
 //
