@@ -247,7 +247,7 @@ func (n *Net[P]) gone(c *conn[P], side Side) (Event[P], bool) {
 func (n *Net[P]) giveUp(c *conn[P], side Side) (Event[P], bool) {
 	w := &c.ways[side]
 	w.waiting = false
-	reachable := n.link(c, side).cuts == 0 && !(w.unanswered && n.unanswering(c, side.Other()))
+	reachable := n.link(c, side).cuts == 0 && (!w.unanswered || !n.unanswering(c, side.Other()))
 	if !c.open[side] || reachable {
 		return Event[P]{}, false
 	}

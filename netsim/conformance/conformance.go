@@ -88,8 +88,9 @@ func sendAll(c Conn, stream byte, n int) error {
 	return nil
 }
 
-func expect(c Conn, stream byte, from, to int) error {
-	for i := from; i < to; i++ {
+// expect receives the first n frames of a stream.
+func expect(c Conn, stream byte, n int) error {
+	for i := range n {
 		got, err := c.Receive()
 		if err != nil {
 			return fmt.Errorf("receive frame %d: %w", i, err)
@@ -104,7 +105,7 @@ func expect(c Conn, stream byte, from, to int) error {
 func expectError(c Conn, want error) error {
 	got, err := c.Receive()
 	if !errors.Is(err, want) {
-		return fmt.Errorf("received %d bytes and error %v, expected %w", len(got), err, want)
+		return errors.Join(fmt.Errorf("received %d bytes, expected: %w", len(got), want), err)
 	}
 	return nil
 }
@@ -117,7 +118,7 @@ func inOrder(n Network) error {
 	if err := sendAll(a, 1, 100); err != nil {
 		return err
 	}
-	return expect(b, 1, 0, 100)
+	return expect(b, 1, 100)
 }
 
 func bothWays(n Network) error {
@@ -130,7 +131,7 @@ func bothWays(n Network) error {
 			return err
 		}
 	}
-	return errors.Join(expect(b, 1, 0, 50), expect(a, 2, 0, 50))
+	return errors.Join(expect(b, 1, 50), expect(a, 2, 50))
 }
 
 func apart(n Network) error {
@@ -151,7 +152,7 @@ func apart(n Network) error {
 		}
 	}
 	for i := conns - 1; i >= 0; i-- {
-		if err := expect(listeners[i], byte(i), 0, 20); err != nil {
+		if err := expect(listeners[i], byte(i), 20); err != nil {
 			return fmt.Errorf("connection %d: %w", i, err)
 		}
 	}
@@ -166,7 +167,7 @@ func closeAfterSend(n Network) error {
 	if err := errors.Join(sendAll(a, 1, 20), a.Close()); err != nil {
 		return err
 	}
-	return errors.Join(expect(b, 1, 0, 20), expectError(b, ErrClosed))
+	return errors.Join(expect(b, 1, 20), expectError(b, ErrClosed))
 }
 
 func silentAfterClose(n Network) error {
@@ -189,7 +190,7 @@ func resetReachesBoth(n Network) error {
 	if err := sendAll(b, 2, 3); err != nil {
 		return err
 	}
-	if err := expect(a, 2, 0, 3); err != nil {
+	if err := expect(a, 2, 3); err != nil {
 		return err
 	}
 	if err := b.Reset(); err != nil {
@@ -203,7 +204,7 @@ func refuses(n Network) error {
 		return err
 	}
 	if _, _, err := n.Dial(); !errors.Is(err, ErrRefused) {
-		return fmt.Errorf("dial: %v, expected %w", err, ErrRefused)
+		return errors.Join(fmt.Errorf("dial, expected: %w", ErrRefused), err)
 	}
 	return nil
 }
