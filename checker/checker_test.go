@@ -574,6 +574,6 @@ func TestKnownPartitions(t *testing.T) {
 	require.EqualValues(t, 1, b.Partition(p0).LogStart())
 	p := b.Meet(p0, "a-0", Policy{Compacted: true})
 	require.Equal(t, Policy{Compacted: true}, p.policy)
-	b.Judge.Report(Progress, "stuck", "client %d", 3)
+	b.Report(Progress, "stuck", "client %d", 3)
 	b.expect("Progress/stuck")
 }

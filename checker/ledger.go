@@ -173,7 +173,7 @@ func (p *Partition) excused(offset int64, s *slot) bool {
 		return true
 	}
 	counted := s.flags&slotAckedAll != 0 || offset < p.committed
-	return offset >= p.synced && !(p.policy.Fsync && counted)
+	return offset >= p.synced && (!p.policy.Fsync || !counted)
 }
 
 // truncate forgets what the log lost. A log that lost all behind its log start begins

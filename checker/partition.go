@@ -62,10 +62,14 @@ const (
 	slotAckedAll // acknowledged under acks=all
 )
 
-// LogStart, HighWatermark and LogEnd are the marks as the leader last told them.
-func (p *Partition) LogStart() int64      { return p.logStart }
+// LogStart is the log start offset as the leader last told it.
+func (p *Partition) LogStart() int64 { return p.logStart }
+
+// HighWatermark is the high watermark as the leader last told it.
 func (p *Partition) HighWatermark() int64 { return p.highWatermark }
-func (p *Partition) LogEnd() int64        { return p.logEnd }
+
+// LogEnd is the log end offset as the leader last told it.
+func (p *Partition) LogEnd() int64 { return p.logEnd }
 
 // Committed is the highest offset below which everything was committed, and was not
 // lost since with an excuse.

@@ -68,35 +68,33 @@ func TestReadPrefixLearnsFromTheFirstReader(t *testing.T) {
 }
 
 func TestConsumerContiguity(t *testing.T) {
-	b := newBench(t, Policy{})
-	one, two := b.put(2, 1), b.put(2, 1)
+	put := func() (b *bench, one, two Batch) {
+		b = newBench(t, Policy{})
+		return b, b.put(2, 1), b.put(2, 1)
+	}
+	b, _, two := put()
 	b.fetch(1, 0, reads(two, 0)...)
 	b.expect("ConsumerContiguity/skipped")
 
-	b = newBench(t, Policy{})
-	one, two = b.put(2, 1), b.put(2, 1)
+	b, one, _ := put()
 	b.fetch(1, 0, reads(one, 1)...)
 	b.expect("ConsumerContiguity/skipped")
 
-	b = newBench(t, Policy{})
-	one, two = b.put(2, 1), b.put(2, 1)
+	b, one, two = put()
 	b.fetch(1, 0, append(reads(two, 0), reads(one, 0)...)...)
 	b.expect("ConsumerContiguity/skipped")
 
-	b = newBench(t, Policy{})
-	one, two = b.put(2, 1), b.put(2, 1)
+	b, one, _ = put()
 	b.fetch(1, 0, append(reads(one, 0), reads(one, 0)...)...)
 	b.expect("ConsumerContiguity/repeated")
 
-	b = newBench(t, Policy{})
-	one, two = b.put(2, 1), b.put(2, 1)
+	b, one, _ = put()
 	b.fetch(1, 0, reads(one, 0)...)
 	b.fetch(1, 0, reads(one, 0)...)
 	b.expect("ConsumerContiguity/strayed")
 
 	// Deleted records are skipped, and a consumer may choose its place.
-	b = newBench(t, Policy{})
-	one, two = b.put(2, 1), b.put(2, 1)
+	b, _, two = put()
 	b.LogStart(p0, 2)
 	b.fetch(1, 0, reads(two, 0)...)
 	b.Positioned(1, p0, 2)
