@@ -2,6 +2,7 @@ package realnet
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -69,7 +70,7 @@ func (c *rawClient) requireClosed() {
 	n, err := c.Read(b[:])
 	require.Zero(c.t, n, "the server sent something")
 	var timeout net.Error
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		require.ErrorAs(c.t, err, &timeout)
 		require.False(c.t, timeout.Timeout(), "the connection is still open")
 	}

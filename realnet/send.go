@@ -1,6 +1,7 @@
 package realnet
 
 import (
+	"errors"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -112,7 +113,7 @@ func (c *conn) claim(t *turn) {
 
 // send sends what is filed, as its sender. It returns false if the socket is full and
 // block is false; the caller is still the sender then. Otherwise it is no longer.
-func (c *conn) send(t *turn, block bool) bool {
+func (c *conn) send(block bool) bool {
 	o := &c.out
 	o.block = block
 	for {
@@ -136,11 +137,7 @@ func (c *conn) send(t *turn, block bool) bool {
 }
 
 // sendRest waits for the socket, in a goroutine of its own.
-func (c *conn) sendRest() {
-	t := c.driver.newTurn()
-	c.send(t, true)
-	t.drain()
-}
+func (c *conn) sendRest() { c.send(true) }
 
 // tryWrite writes what the socket takes. It returns false if it is to be called again
 // when there is room.
@@ -149,8 +146,8 @@ func (c *conn) tryWrite(fd uintptr) bool {
 	for len(o.rest) > 0 {
 		n, err := writev(int(fd), o.rest)
 		switch {
-		case err == unix.EINTR:
-		case err == unix.EAGAIN:
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
 			return !o.block
 		case err != nil:
 			o.err = err

@@ -322,13 +322,6 @@ func (s *Server) MetricsAddr() string {
 	return s.scraped.Addr().String()
 }
 
-// MetricsRegistry makes a registry of the node's own metrics.
-func (s *Server) MetricsRegistry() *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(s.driver.metrics)
-	return registry
-}
-
 // Shutdown stops the node cleanly: it answers what it can, makes all logs durable and
 // marks the log directories clean. When ctx is done it stops as Close does and
 // returns the context's error.

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/heiban/heiban/core"
-	"github.com/heiban/heiban/core/log"
 )
 
 // syncEachMax is up to how many files are synced one by one. Beyond it one sync of
@@ -35,7 +34,6 @@ type syncer struct {
 
 	turn  sync.Mutex // held to sync and to report
 	batch []syncOrder
-	files []log.FileRef
 	dirs  []string
 
 	// err is the first failure. Nothing is synced after it: the system reports

@@ -17,7 +17,7 @@ const iovecsMax = 1024
 // retry repeats a system call for as long as a signal interrupts it.
 func retry(call func() error) error {
 	for {
-		if err := call(); err != unix.EINTR {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

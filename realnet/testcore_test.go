@@ -95,9 +95,7 @@ func (c *testCore) request(ev *core.RequestArrived, fx *core.Effects) {
 	case *wire.ProduceRequest:
 		c.produce(answer, r, fx)
 	case *kmsg.MetadataRequest:
-		for _, p := range c.parked {
-			fx.Responses = append(fx.Responses, p)
-		}
+		fx.Responses = append(fx.Responses, c.parked...)
 		c.parked = nil
 		bytes := 0
 		fmt.Sscan(ev.Header.ClientID, &bytes)

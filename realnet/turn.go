@@ -38,7 +38,7 @@ func (t *turn) drain() {
 		case len(t.conns) > 0:
 			c := t.conns[len(t.conns)-1]
 			t.conns = t.conns[:len(t.conns)-1]
-			if c.send(t, false) {
+			if c.send(false) {
 				break
 			}
 			if c == t.own {
@@ -61,7 +61,7 @@ func (t *turn) drain() {
 		case ownIsBlocked:
 			// The client does not read its answers, so its requests may wait.
 			ownIsBlocked = false
-			t.own.send(t, true)
+			t.own.send(true)
 		case t.sweep:
 			t.sweep = false
 			t.d.handles.sweep()
