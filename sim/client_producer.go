@@ -71,7 +71,6 @@ type produceBatch struct {
 	clientBatch
 	queue     *produceQueue
 	data      []byte // nil: not yet sent
-	hashes    []uint64
 	notBefore clock.Instant
 	ref       checker.OpRef
 	attempts  int
