@@ -37,7 +37,7 @@ type PartitionDelta struct {
 // It decides nothing; a record that contradicts the image is a bug of its author.
 func (m *Image) Apply(records []Record) (*Image, *Delta) {
 	next := *m
-	b := builder{m: &next, before: m}
+	b := builder{m: &next, before: m, own: fresh[*Topic]{}}
 	for _, r := range records {
 		b.record(r)
 	}
@@ -55,6 +55,7 @@ type builder struct {
 	before *Image
 	topic  *Topic // the topic being changed: a copy not yet in the indexes
 	fresh  bool   // topic has no forerunner in the indexes
+	own    fresh[*Topic]
 
 	created     []ID
 	deleted     []*Topic
@@ -158,10 +159,10 @@ func (b *builder) close() {
 }
 
 func (b *builder) put(t *Topic) {
-	b.m.topics = put(b.m.topics, t.Name, t, byName)
-	b.m.ids = put(b.m.ids, t.ID, t, byID)
+	b.m.topics = put(b.m.topics, t.Name, t, byName, b.own)
+	b.m.ids = put(b.m.ids, t.ID, t, byID, b.own)
 	if hasCollisionChars(t.Name) {
-		b.m.unified = put(b.m.unified, collisionKeyOf(t), t, byUnified)
+		b.m.unified = put(b.m.unified, collisionKeyOf(t), t, byUnified, b.own)
 	}
 }
 

@@ -244,40 +244,52 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
-// An index behaves as a sorted slice, and no change shows in older versions of it.
+type pair struct{ key, value int }
+
+func byKey(p pair, key int) int { return cmp.Compare(p.key, key) }
+
+// An index behaves as a sorted slice, and no change shows in versions of it that are
+// older than what its author calls its own.
 func TestIndex(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var x, old index[int]
-		var model, oldModel []int
+		var x, old index[pair]
+		var model, oldModel []pair
 		bulk := rapid.IntRange(0, 3*chunkMax).Draw(t, "bulk")
+		own := fresh[pair]{}
 		for i := range bulk {
-			x = put(x, 2*i, 2*i, cmp.Compare[int])
-			model = append(model, 2*i)
+			p := pair{key: 2 * i}
+			x = put(x, p.key, p, byKey, own)
+			model = append(model, p)
 		}
-		for range rapid.IntRange(0, 60).Draw(t, "steps") {
-			old, oldModel = x, slices.Clone(model)
-			k := rapid.IntRange(-1, 2*bulk+1).Draw(t, "key")
-			i, ok := slices.BinarySearch(model, k)
+		for step := range rapid.IntRange(0, 60).Draw(t, "steps") {
+			if rapid.Bool().Draw(t, "new author") {
+				own = fresh[pair]{}
+				old, oldModel = x, slices.Clone(model)
+			}
+			p := pair{key: rapid.IntRange(-1, 2*bulk+1).Draw(t, "key"), value: 1 + step}
+			i, ok := slices.BinarySearchFunc(model, p.key, byKey)
 			if rapid.Bool().Draw(t, "put") {
-				x = put(x, k, k, cmp.Compare[int])
-				if !ok {
-					model = slices.Insert(model, i, k)
+				x = put(x, p.key, p, byKey, own)
+				if ok {
+					model[i] = p
+				} else {
+					model = slices.Insert(model, i, p)
 				}
 			} else {
-				x = drop(x, k, cmp.Compare[int])
+				x = drop(x, p.key, byKey)
 				if ok {
 					model = slices.Delete(model, i, i+1)
 				}
 			}
-			for n, v := range []index[int]{old, x} {
-				want := [][]int{oldModel, model}[n]
-				got := []int(nil)
-				from(&v, -2, cmp.Compare[int], func(e int) bool { got = append(got, e); return true })
+			for n, v := range []index[pair]{old, x} {
+				want := [][]pair{oldModel, model}[n]
+				got := []pair(nil)
+				from(&v, -2, byKey, func(p pair) bool { got = append(got, p); return true })
 				require.True(t, slices.Equal(want, got))
 				require.Equal(t, len(want), v.n)
 			}
-			_, found := get(&x, k, cmp.Compare[int])
-			_, ok = slices.BinarySearch(model, k)
+			_, found := get(&x, p.key, byKey)
+			_, ok = slices.BinarySearchFunc(model, p.key, byKey)
 			require.Equal(t, ok, found)
 		}
 	})

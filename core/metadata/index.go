@@ -38,16 +38,28 @@ func get[T, K any](x *index[T], key K, compare func(T, K) int) (element T, ok bo
 	return element, ok
 }
 
-// put returns the index with an element added, or replaced if the key is there.
-func put[T, K any](x index[T], key K, element T, compare func(T, K) int) index[T] {
+// fresh is the chunks that no other index shares, by their first elements. One who
+// replaces many elements one after the other keeps it, and copies each chunk once.
+type fresh[T any] map[*T]bool
+
+// put returns the index with an element added, or replaced if the key is there. It may
+// change indexes that earlier calls with the same own returned, but no others.
+func put[T, K any](
+	x index[T], key K, element T, compare func(T, K) int, own fresh[T],
+) index[T] {
 	if len(x.chunks) == 0 {
 		return index[T]{chunks: [][]T{{element}}, n: 1}
 	}
 	chunk, i, ok := find(&x, key, compare)
 	old := x.chunks[chunk]
 	if ok {
+		if own[&old[0]] {
+			old[i] = element
+			return x
+		}
 		c := slices.Clone(old)
 		c[i] = element
+		own[&c[0]] = true
 		return x.with(chunk, c)
 	}
 	x.n++
