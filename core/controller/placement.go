@@ -37,24 +37,37 @@ func shuffle[T any](d *draws, list []T) {
 // turn is brokers of a rack that are chosen from in turn.
 type turn struct {
 	brokers []int32
-	offset  int // where this partition's choice began
-	taken   int // by this partition
-	round   int // the partition that offset and taken are of
+	lead    int // whose turn it is to be first
+	follow  int // where this partition's choice of the further replicas began
+	asked   int // how many this partition has gone through
+	round   int // the partition that follow and asked are of
+}
+
+// first returns the broker whose turn it is to be a partition's first.
+func (t *turn) first() (int32, bool) {
+	if len(t.brokers) == 0 {
+		return noBroker, false
+	}
+	id := t.brokers[t.lead]
+	t.lead = (t.lead + 1) % len(t.brokers)
+	return id, true
 }
 
 // next returns a broker that the partition of a round does not have yet. Only a list
 // that is asked moves on to another beginning.
-func (t *turn) next(round int) (int32, bool) {
+func (t *turn) next(round int, replicas []int32) (int32, bool) {
 	if t.round != round && len(t.brokers) > 0 {
-		t.round, t.taken = round, 0
-		t.offset = (t.offset + 1) % len(t.brokers)
+		t.round, t.asked = round, 0
+		t.follow = (t.follow + 1) % len(t.brokers)
 	}
-	if t.taken == len(t.brokers) {
-		return noBroker, false
+	for t.asked < len(t.brokers) {
+		id := t.brokers[(t.follow+t.asked)%len(t.brokers)]
+		t.asked++
+		if !slices.Contains(replicas, id) {
+			return id, true
+		}
 	}
-	id := t.brokers[(t.offset+t.taken)%len(t.brokers)]
-	t.taken++
-	return id, true
+	return noBroker, false
 }
 
 type rack struct {
@@ -63,11 +76,11 @@ type rack struct {
 	fenced   turn
 }
 
-func (r *rack) next(round int) (int32, bool) {
-	if id, ok := r.unfenced.next(round); ok {
+func (r *rack) next(round int, replicas []int32) (int32, bool) {
+	if id, ok := r.unfenced.next(round, replicas); ok {
 		return id, true
 	}
-	return r.fenced.next(round)
+	return r.fenced.next(round, replicas)
 }
 
 // stripes is the state of a placement.
@@ -109,7 +122,7 @@ func newStripes(m *metadata.Image, seed uint32) *stripes {
 	for i := range s.racks {
 		for _, t := range []*turn{&s.racks[i].unfenced, &s.racks[i].fenced} {
 			if len(t.brokers) > 0 {
-				t.offset = s.draws.below(len(t.brokers))
+				t.lead, t.follow = s.draws.below(len(t.brokers)), s.draws.below(len(t.brokers))
 			}
 		}
 	}
@@ -133,7 +146,7 @@ func (s *stripes) partition(factor int) []int32 {
 	replicas := make([]int32, 0, factor)
 	first := s.at
 	for len(replicas) == 0 {
-		if id, ok := s.racks[first].unfenced.next(s.round); ok {
+		if id, ok := s.racks[first].unfenced.first(); ok {
 			replicas = append(replicas, id)
 			break
 		}
@@ -145,7 +158,7 @@ func (s *stripes) partition(factor int) []int32 {
 			skip = false
 			continue
 		}
-		if id, ok := s.racks[i].next(s.round); ok {
+		if id, ok := s.racks[i].next(s.round, replicas); ok {
 			replicas = append(replicas, id)
 		}
 	}

@@ -297,7 +297,7 @@ func (s *script) alterPartition() {
 		t.TopicID = scriptID(l.number(s.t, "id", 999))
 		if topic := s.c.Image().Topic(name); topic != nil {
 			t.TopicID = topic.ID
-			if int(index) < len(topic.Partitions) {
+			if index >= 0 && int(index) < len(topic.Partitions) {
 				now := &topic.Partitions[index]
 				p.LeaderEpoch, p.PartitionEpoch = now.LeaderEpoch, now.PartitionEpoch
 				p.LeaderRecoveryState = now.RecoveryState
