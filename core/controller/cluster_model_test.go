@@ -461,6 +461,28 @@ func (m *model) assign(t *rapid.T) {
 	m.decide(t, m.c.AssignReplicasToDirs(req).Records)
 }
 
+// allocate gives a broker, or one of an earlier life, producer ids.
+func (m *model) allocate(t *rapid.T) {
+	b := m.c.Image().Broker(rapid.Int32Range(1, modelBrokers).Draw(t, "broker"))
+	if b == nil {
+		return
+	}
+	stale := int64(rapid.IntRange(0, 1).Draw(t, "stale"))
+	req := kmsg.NewPtrAllocateProducerIDsRequest()
+	req.BrokerID, req.BrokerEpoch = b.ID, b.Epoch-stale
+	result := m.c.AllocateProducerIDs(req)
+	next := m.c.Image().NextProducerID()
+	m.decide(t, result.Records)
+	if stale > 0 {
+		require.Equal(t, errcode.StaleBrokerEpoch, errcode.Code(result.Response.ErrorCode))
+		require.Empty(t, result.Records)
+		return
+	}
+	require.Equal(t, next, result.Response.ProducerIDStart)
+	require.Equal(t, next+int64(result.Response.ProducerIDLen), m.c.Image().NextProducerID(),
+		"blocks of producer ids do not overlap")
+}
+
 // pass lets time go by, and has the controller do what is due, one thing at a time.
 func (m *model) pass(t *rapid.T) {
 	m.now = m.now.Add(clock.Millis(int64(rapid.IntRange(0, 12_000).Draw(t, "ms"))))
@@ -519,7 +541,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		},
 		"alter": m.alterPartition, "alter2": m.alterPartition, "alter3": m.alterPartition,
 		"reassign": m.reassign, "elect": m.elect, "configure": m.configure, "assign": m.assign,
-		"toggle": m.toggle,
+		"toggle": m.toggle, "allocate": m.allocate,
 	}
 }
 

@@ -73,8 +73,9 @@ func (c *Controller) Replay(records []metadata.Record) {
 	c.image, _ = c.image.Apply(records)
 }
 
-// Result is a decision: the records that carry it out, all or none, and the answer
-// to send once they are committed. Without records the answer may be sent at once.
+// Result is a decision: the records that carry it out, all or none, and the answer to
+// send once they are committed. An answer without records still speaks of what was
+// decided before, and waits until that is committed.
 type Result[R any] struct {
 	Records  []metadata.Record
 	Response R

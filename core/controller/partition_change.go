@@ -63,7 +63,7 @@ func (l *liveness) acceptable(p *metadata.Partition, id int32) bool {
 // Log directories that are none (KIP-858).
 var (
 	unassigned = metadata.ID{15: 1} // still to be chosen
-	lost       = metadata.ID{15: 2} // failed, and which one is not known
+	lostDir    = metadata.ID{15: 2} // failed, and which one is not known
 )
 
 // reservedDirs is how many of the lowest ids are no log directory's.
@@ -76,7 +76,7 @@ func isReserved(dir metadata.ID) bool {
 // isOnline reports whether a replica's directory is among those of its broker. A
 // broker without directories did not tell which it has.
 func isOnline(dirs []metadata.ID, dir metadata.ID) bool {
-	if dir == lost {
+	if dir == lostDir {
 		return false
 	}
 	return isReserved(dir) || len(dirs) == 0 || slices.Contains(dirs, dir)

@@ -221,12 +221,12 @@ func (c *Controller) endELR() []metadata.Record {
 			p := &t.Partitions[i]
 			ch := c.changeOf(t, int32(i), c.asIs())
 			ch.next.ELR, ch.next.LastKnownELR = nil, nil
-			switch {
+			switch elr, last := replicasOf(p, p.ELR), replicasOf(p, p.LastKnownELR); {
 			case len(p.ISR) > 0:
-			case len(p.ELR) > 0:
-				ch.next.ISR = p.ELR
-			case len(p.LastKnownELR) == 1:
-				ch.next.ISR = p.LastKnownELR
+			case len(elr) > 0:
+				ch.next.ISR = elr
+			case len(last) == 1:
+				ch.next.ISR = last
 			}
 			if r := ch.record(); r != nil {
 				records = append(records, r)
@@ -234,4 +234,10 @@ func (c *Controller) endELR() []metadata.Record {
 		}
 	}
 	return records
+}
+
+// replicasOf returns those of ids that are replicas. Kafka leaves replicas eligible that
+// have left the assignment.
+func replicasOf(p *metadata.Partition, ids []int32) []int32 {
+	return withoutAll(ids, withoutAll(ids, p.Replicas))
 }
