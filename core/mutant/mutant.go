@@ -78,6 +78,8 @@ const (
 	E1UncleanStaysEligible
 	// E2: who was eligible stays so when min.insync.replicas are in sync again.
 	E2KeepEligible
+	// K10: a log with a membership entry does not know that the one before is committed.
+	K10MembershipWithoutCommit
 	count
 )
 
@@ -85,7 +87,7 @@ var names = [count]string{
 	"none", "D1", "D2", "D3", "D7", "P1", "P2", "R5", "R7", "F1", "K7", "K8", "K9",
 	"T1", "T2", "T3", "T5", "T7", "T8", "T9", "R1", "R2", "R4", "R8", "R9",
 	"I1", "I2", "I3", "I5", "I9",
-	"I4", "I7", "I11", "E1", "E2",
+	"I4", "I7", "I11", "E1", "E2", "K10",
 }
 
 // String returns the short name used in the kill matrix, such as "D1".
