@@ -231,7 +231,11 @@ func TestCheckRecords(t *testing.T) {
 			badTime,
 			[]int32{1},
 		},
-		{"too new on a LogAppendTime topic", appendTime, []rec{{now + hour + 1, "k", "v"}}, fine, nil},
+		{
+			"too new on a LogAppendTime topic", appendTime,
+			[]rec{{now + hour + 1, "k", "v"}},
+			fine, nil,
+		},
 		{"just old enough", before, []rec{{now - hour, "k", "v"}}, fine, nil},
 		{
 			"too old", before,

@@ -148,8 +148,14 @@ func TestFilterRefusesBadBatches(t *testing.T) {
 		data []byte
 		want error
 	}{
-		{"count", reheader(whole, func(h *batch.Header) { h.RecordCount = 3 }), batch.ErrRecordsEnd},
-		{"size", reheader(whole, func(h *batch.Header) { h.RecordCount = 1 }), batch.ErrRecordsLeft},
+		{
+			"count", reheader(whole, func(h *batch.Header) { h.RecordCount = 3 }),
+			batch.ErrRecordsEnd,
+		},
+		{
+			"size", reheader(whole, func(h *batch.Header) { h.RecordCount = 1 }),
+			batch.ErrRecordsLeft,
+		},
 		{"order", reordered(t), batch.ErrOffsetOrder},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -199,7 +205,8 @@ func TestFilterKeepsTheRest(t *testing.T) {
 			h := parse(t, data)
 			last := h.LastOffset()
 			out, kept, err := f.Append(nil, data, &h, batch.Retention{
-				KeepEmpty: true, DeleteHorizon: 55, EmptyTransaction: rapid.Bool().Draw(rt, "empty"),
+				KeepEmpty: true, DeleteHorizon: 55,
+				EmptyTransaction: rapid.Bool().Draw(rt, "empty"),
 			}, func(r *batch.Record) bool { return alive[r.OffsetDelta] })
 			require.NoError(rt, err)
 			require.Equal(rt, want, read(t, out))
@@ -212,7 +219,10 @@ func TestFilterKeepsTheRest(t *testing.T) {
 
 func TestMarkers(t *testing.T) {
 	for _, want := range []batch.Marker{
-		{ProducerID: 1 << 40, ProducerEpoch: 12, CoordinatorEpoch: 34, Timestamp: 5678, Commit: true},
+		{
+			ProducerID: 1 << 40, ProducerEpoch: 12, CoordinatorEpoch: 34, Timestamp: 5678,
+			Commit: true,
+		},
 		{ProducerID: 0, ProducerEpoch: 0, CoordinatorEpoch: -1, Timestamp: 0},
 	} {
 		data := batch.AppendMarker([]byte("before"), &want)[6:]
@@ -254,7 +264,10 @@ func TestParseMarker(t *testing.T) {
 		{"null key", build(t, control, rec{1, null, value}), false, bad},
 		{"negative key version", build(t, control, rec{1, "\xff\xff\x00\x01", value}), false, bad},
 		{"short value", build(t, control, rec{1, commit, value[:5]}), false, bad},
-		{"negative value version", build(t, control, rec{1, commit, "\xff" + value[1:]}), false, bad},
+		{
+			"negative value version",
+			build(t, control, rec{1, commit, "\xff" + value[1:]}), false, bad,
+		},
 		{"compressed", build(t, batch.Options{Control: true, Compression: batch.LZ4},
 			rec{1, commit, value}), false, bad},
 		{"broken", reheader(build(t, control, rec{1, commit, value}),

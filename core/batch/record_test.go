@@ -51,9 +51,15 @@ func TestMalformedRecords(t *testing.T) {
 		{"size too large", record(0, 0, 0, 1, 1, 0, 0), 1, batch.ErrRecordSize},
 		{"size too small", join(record(0, 0, 0, 1, 1), []byte{0}), 1, batch.ErrRecordSize},
 		{"key beyond the record", record(0, 0, 0, 8, 1, 0), 1, batch.ErrRecordSize},
-		{"key into the next record", join(record(0, 0, 0, 6, 1, 0), second), 2, batch.ErrRecordSize},
+		{
+			"key into the next record", join(record(0, 0, 0, 6, 1, 0), second), 2,
+			batch.ErrRecordSize,
+		},
 		{"value beyond the record", record(0, 0, 0, 1, 8, 0), 1, batch.ErrRecordSize},
-		{"longest key", record(0, 0, 0, 0xfe, 0xff, 0xff, 0xff, 0x0f, 1, 0), 1, batch.ErrRecordSize},
+		{
+			"longest key", record(0, 0, 0, 0xfe, 0xff, 0xff, 0xff, 0x0f, 1, 0), 1,
+			batch.ErrRecordSize,
+		},
 		{"key size -3 is null", record(0, 0, 0, 5, 1, 0), 1, nil},
 		{"empty key and value", record(0, 0, 0, 0, 0, 0), 1, nil},
 		{
