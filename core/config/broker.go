@@ -86,19 +86,20 @@ type Network struct {
 
 // Logs is what all logs of a node share. What a topic can set is in Topic.
 type Logs struct {
-	MessageMaxBytes                    int32
-	NumRecoveryThreadsPerDataDir       int32
-	LogCleanerThreads                  int32
-	LogCleanerIOBufferSize             int32
-	LogCleanerDedupeBufferSize         int64
-	LogCleanerIOMaxBytesPerSecond      int64
-	LogCleanerIOBufferLoadPPM          int32 // log.cleaner.io.buffer.load.factor
-	LogCleanerEnable                   bool
-	LogCleanerBackoff                  clock.Duration
-	LogRetentionCheckInterval          clock.Duration
-	LogFlushSchedulerInterval          clock.Duration
-	LogFlushOffsetCheckpointInterval   clock.Duration
-	LogFlushStartCheckpointInterval    clock.Duration // log.flush.start.offset.checkpoint.interval.ms
+	MessageMaxBytes                  int32
+	NumRecoveryThreadsPerDataDir     int32
+	LogCleanerThreads                int32
+	LogCleanerIOBufferSize           int32
+	LogCleanerDedupeBufferSize       int64
+	LogCleanerIOMaxBytesPerSecond    int64
+	LogCleanerIOBufferLoadPPM        int32 // log.cleaner.io.buffer.load.factor
+	LogCleanerEnable                 bool
+	LogCleanerBackoff                clock.Duration
+	LogRetentionCheckInterval        clock.Duration
+	LogFlushSchedulerInterval        clock.Duration
+	LogFlushOffsetCheckpointInterval clock.Duration
+	// LogFlushStartCheckpointInterval is log.flush.start.offset.checkpoint.interval.ms.
+	LogFlushStartCheckpointInterval    clock.Duration
 	LogInitialTaskDelay                clock.Duration
 	HighWatermarkCheckpointInterval    clock.Duration
 	ProducerIDExpirationMillis         int64

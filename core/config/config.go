@@ -28,7 +28,8 @@ const (
 // String returns the type's name in Kafka's documentation.
 func (t Type) String() string {
 	names := [...]string{
-		"unknown", "boolean", "string", "int", "short", "long", "double", "list", "class", "password",
+		"unknown", "boolean", "string", "int", "short", "long", "double", "list", "class",
+		"password",
 	}
 	if t < 0 || int(t) >= len(names) {
 		return names[0]

@@ -225,7 +225,8 @@ func TestPrecedence(t *testing.T) {
 	require.Equal(t, int64(4), retention(millis, nil, nil, nil))
 	require.Equal(t, int64(5), retention(millis, nil, one("5"), nil))
 	require.Equal(t, int64(6), retention(millis, one("6"), one("5"), nil))
-	require.Equal(t, int64(7), retention(millis, one("6"), one("5"), []Entry{{"retention.ms", "7"}}))
+	require.Equal(t, int64(7),
+		retention(millis, one("6"), one("5"), []Entry{{"retention.ms", "7"}}))
 	require.Equal(t, int64(-1),
 		retention(map[string]string{"log.retention.hours": "-1"}, nil, nil, nil))
 }
@@ -285,7 +286,9 @@ func TestTopicLeavesOutWhatDoesNotFit(t *testing.T) {
 	require.Equal(t, int64(5), c.RetentionMillis)
 	require.Equal(t, int64(1<<30), c.SegmentBytes)
 	require.EqualError(t, b.ValidateTopicEntries([]Entry{
-		{"cleanup.policy", "compact"}, {"max.compaction.lag.ms", "5"}, {"min.compaction.lag.ms", "6"},
+		{"cleanup.policy", "compact"},
+		{"max.compaction.lag.ms", "5"},
+		{"min.compaction.lag.ms", "6"},
 	}), "min.compaction.lag.ms 6 is above max.compaction.lag.ms 5")
 	require.ErrorContains(t,
 		b.ValidateTopicEntries([]Entry{{"remote.storage.enable", "true"}}), "tiered storage")

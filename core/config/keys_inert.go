@@ -244,8 +244,9 @@ var inertKeys = []Key{
 	},
 	{
 		Name: "remote.log.metadata.manager.class.name", Type: String,
-		Default: "org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager",
-		Scope:   BrokerScope, Inert: true,
+		Default: "org.apache.kafka.server.log.remote.metadata.storage." +
+			"TopicBasedRemoteLogMetadataManager",
+		Scope: BrokerScope, Inert: true,
 		Doc: "The class that keeps the metadata of remote segments.",
 	},
 	{

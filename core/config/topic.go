@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -77,7 +78,8 @@ func (b *Broker) ValidateTopicEntries(overrides []Entry) error {
 	if v, ok := Find(overrides, "remote.storage.enable"); ok {
 		if k, _ := Lookup("remote.storage.enable"); k != nil {
 			if on, _ := k.parseBool(v); on {
-				return fmt.Errorf("remote.storage.enable: tiered storage is disabled on this broker")
+				return errors.New("remote.storage.enable: tiered storage is disabled on this " +
+					"broker")
 			}
 		}
 	}
