@@ -248,7 +248,8 @@ func parseMetaProperties(name string, text []byte) (*metaProperties, error) {
 	}
 	var err error
 	if m.nodeID, err = parseInt32(values["node.id"]); err != nil || m.nodeID < 0 {
-		return nil, fmt.Errorf("%s:%d: node.id %q is no id", name, lines["node.id"], values["node.id"])
+		return nil, fmt.Errorf("%s:%d: node.id %q is no id", name, lines["node.id"],
+			values["node.id"])
 	}
 	if id, ok := values["directory.id"]; ok {
 		if m.directoryID, err = parseUUID(id); err != nil {

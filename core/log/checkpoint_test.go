@@ -112,7 +112,8 @@ func TestMetaProperties(t *testing.T) {
 	m, err := parseMetaProperties("file", []byte(kafka))
 	require.NoError(t, err)
 	want := &metaProperties{
-		clusterID: "4L6g3nShT-eMCtK--X86sw", nodeID: 3, directoryID: [16]byte([]byte("1234567890123456")),
+		clusterID: "4L6g3nShT-eMCtK--X86sw", nodeID: 3,
+		directoryID: [16]byte([]byte("1234567890123456")),
 	}
 	require.Equal(t, want, m)
 	require.Equal(t, "#\ncluster.id=4L6g3nShT-eMCtK--X86sw\ndirectory.id=MTIzNDU2Nzg5MDEyMzQ1Ng\n"+

@@ -150,7 +150,8 @@ func (c *compactor) run() error {
 	c.result.FirstDirty = c.end
 	s := &c.stats
 	c.result.Stats = fmt.Sprintf(
-		"offsets %d to %d, %d keys: %d of %d records and %d of %d bytes kept, %d segments became %d",
+		"offsets %d to %d, %d keys: %d of %d records and %d of %d bytes kept, "+
+			"%d segments became %d",
 		c.firstDirty, c.end, len(c.keys.offsets), s.recordsWritten, s.recordsRead,
 		s.bytesWritten, s.bytesRead, s.segmentsRead, s.segmentsMade)
 	return nil

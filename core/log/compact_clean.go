@@ -216,7 +216,8 @@ func (c *compactor) writeCleaned(group []compactSource, out *cleaned) ([]string,
 		txns = appendAbortedTxn(txns, t)
 	}
 	contents := map[string][]byte{
-		indexSuffix: encodeOffsets(s.offsets), timeIndexSuffix: encodeTimes(times), txnIndexSuffix: txns,
+		indexSuffix: encodeOffsets(s.offsets), timeIndexSuffix: encodeTimes(times),
+		txnIndexSuffix: txns,
 	}
 	kinds := segmentKinds[:]
 	if len(txns) == 0 && !c.exists(group[0].base, txnIndexSuffix) {

@@ -228,7 +228,8 @@ func (m *compactModel) check(t testingT, segments []*segment) {
 	for offset, r := range m.records { // in any order: each is looked up by itself
 		_, here := f.records[offset]
 		met, cleaned := m.tombstones[offset]
-		if here || r.key == "" || r.value != "" || m.aborted[offset] || m.replacedBefore(offset, r.key) {
+		if here || r.key == "" || r.value != "" || m.aborted[offset] ||
+			m.replacedBefore(offset, r.key) {
 			continue
 		}
 		require.True(t, cleaned, "the tombstone at %d is gone, and no compaction met it", offset)

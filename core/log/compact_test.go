@@ -224,7 +224,8 @@ func dumpLog(t testingT, files *memFiles, dir string) string {
 		txns, err := parseTxnIndex(data, base)
 		require.NoError(t, err)
 		for _, txn := range txns {
-			fmt.Fprintf(&out, "  aborted pid=%d %d..%d\n", txn.producerID, txn.firstOffset, txn.lastOffset)
+			fmt.Fprintf(&out, "  aborted pid=%d %d..%d\n", txn.producerID, txn.firstOffset,
+				txn.lastOffset)
 		}
 	}
 	return out.String()
@@ -242,7 +243,8 @@ func dumpBatches(t testingT, out *strings.Builder, data []byte) {
 			fmt.Fprintf(out, " %s", h.Codec())
 		}
 		if h.HasProducer() {
-			fmt.Fprintf(out, " pid=%d epoch=%d seq=%d", h.ProducerID, h.ProducerEpoch, h.BaseSequence)
+			fmt.Fprintf(out, " pid=%d epoch=%d seq=%d", h.ProducerID, h.ProducerEpoch,
+				h.BaseSequence)
 		}
 		if h.IsTransactional() {
 			out.WriteString(" txn")

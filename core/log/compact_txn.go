@@ -26,7 +26,8 @@ type trackedTxn struct {
 // ended at or after it with an abort, perhaps more.
 func newTxnTracker(aborted []abortedTxn) *txnTracker {
 	t := &txnTracker{
-		waiting: slices.Clone(aborted), aborted: map[int64]*trackedTxn{}, committed: map[int64]bool{},
+		waiting: slices.Clone(aborted),
+		aborted: map[int64]*trackedTxn{}, committed: map[int64]bool{},
 	}
 	slices.SortFunc(t.waiting, func(a, b abortedTxn) int {
 		return cmp.Compare(a.firstOffset, b.firstOffset)

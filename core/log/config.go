@@ -61,7 +61,7 @@ type Settings struct {
 	ProducerCheckMillis      int64 // producer.id.expiration.check.interval.ms; 0: Kafka's default
 	RetentionCheckMillis     int64 // log.retention.check.interval.ms; 0: Kafka's default
 	CleanerBackoffMillis     int64 // log.cleaner.backoff.ms; 0: Kafka's default
-	IndexEntriesMax          int   // in memory for the active segment; the interval doubles beyond it
+	IndexEntriesMax          int   // of the active segment, in memory; beyond, the interval doubles
 	CleanerIOBufferBytes     int   // largest chunk a job reads at once
 	CleanerDedupeBufferBytes int64 // log.cleaner.dedupe.buffer.size
 	SequenceMax              int32 // 2^31-1; smaller in simulation, so that sequences wrap

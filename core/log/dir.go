@@ -97,7 +97,8 @@ func (j *OpenDir) identify(files Files, dir *Dir) error {
 	switch {
 	case j.ClusterID != "" && m.clusterID != j.ClusterID:
 		return fmt.Errorf("log directory %s belongs to cluster %s, not to %s: "+
-			"set log.dirs to another directory, or empty this one", j.Path, m.clusterID, j.ClusterID)
+			"set log.dirs to another directory, or empty this one",
+			j.Path, m.clusterID, j.ClusterID)
 	case m.nodeID != j.NodeID:
 		return fmt.Errorf("log directory %s belongs to node %d, not to node %d: "+
 			"set node.id=%d or log.dirs to another directory", j.Path, m.nodeID, j.NodeID, m.nodeID)
@@ -234,9 +235,10 @@ func (dir *Dir) readCheckpoints(files Files, parent string) {
 			dir.Warnings = append(dir.Warnings, err.Error())
 		}
 		for _, e := range entries {
-			i, ok := slices.BinarySearchFunc(dir.Partitions, e, func(p PartitionDir, e Checkpoint) int {
-				return comparePartitions(p.Topic, p.Partition, e.Topic, e.Partition)
-			})
+			i, ok := slices.BinarySearchFunc(dir.Partitions, e,
+				func(p PartitionDir, e Checkpoint) int {
+					return comparePartitions(p.Topic, p.Partition, e.Topic, e.Partition)
+				})
 			if ok {
 				*c.field(&dir.Partitions[i]) = e.Offset
 			}
@@ -341,7 +343,8 @@ func (j *WriteCheckpoints) Run(d *Devices) (Result, error) {
 		return nil, fmt.Errorf("write checkpoints of %s: %w", j.Path, err)
 	}
 	if j.Clean {
-		return nil, replaceFile(d.Files, j.Path, cleanShutdownFile, encodeCleanShutdown(j.BrokerEpoch))
+		return nil, replaceFile(d.Files, j.Path, cleanShutdownFile,
+			encodeCleanShutdown(j.BrokerEpoch))
 	}
 	return nil, nil
 }

@@ -9,7 +9,8 @@ import (
 
 func openTestDir() *OpenDir {
 	return &OpenDir{
-		Path: "/data/heiban", NodeID: 3, NewClusterID: "new-cluster", NewDirectoryID: [16]byte{1: 7},
+		Path: "/data/heiban", NodeID: 3, NewClusterID: "new-cluster",
+		NewDirectoryID: [16]byte{1: 7},
 	}
 }
 
@@ -68,7 +69,8 @@ func TestOpenDirNew(t *testing.T) {
 	again.NewClusterID, again.NewDirectoryID = "another", [16]byte{9}
 	dir, err = openDir(m, again)
 	require.NoError(t, err)
-	require.Equal(t, &Dir{ClusterID: "new-cluster", DirectoryID: [16]byte{1: 7}, BrokerEpoch: -1}, dir)
+	require.Equal(t,
+		&Dir{ClusterID: "new-cluster", DirectoryID: [16]byte{1: 7}, BrokerEpoch: -1}, dir)
 }
 
 func TestOpenDirFull(t *testing.T) {

@@ -117,7 +117,8 @@ func decodeTimes(p []byte) ([]timeEntry, bool) {
 // floorOffset returns the position of the last entry whose offset is at most
 // relative, or 0.
 func floorOffset(entries []offsetEntry, relative int64) int64 {
-	i := sort.Search(len(entries), func(i int) bool { return int64(entries[i].relative) > relative })
+	i := sort.Search(len(entries),
+		func(i int) bool { return int64(entries[i].relative) > relative })
 	if i == 0 {
 		return 0
 	}
@@ -159,9 +160,8 @@ func (v *view) floorOffset(w *walker, offset int64) (int64, error) {
 	case !v.inFiles:
 		return floorOffset(v.offsets, relative), nil
 	}
-	entry, err := w.searchFile(v.files.index, v.offsetEntries, offsetEntrySize, func(p []byte) bool {
-		return int64(decodeOffset(p).relative) > relative
-	})
+	entry, err := w.searchFile(v.files.index, v.offsetEntries, offsetEntrySize,
+		func(p []byte) bool { return int64(decodeOffset(p).relative) > relative })
 	if err != nil || entry == nil {
 		return 0, err
 	}
@@ -174,9 +174,8 @@ func (v *view) floorTime(w *walker, target int64) (timeEntry, error) {
 	if !v.inFiles {
 		return floorTime(v.times, target), nil
 	}
-	entry, err := w.searchFile(v.files.timeIndex, v.timeEntries, timeEntrySize, func(p []byte) bool {
-		return decodeTime(p).time > target
-	})
+	entry, err := w.searchFile(v.files.timeIndex, v.timeEntries, timeEntrySize,
+		func(p []byte) bool { return decodeTime(p).time > target })
 	if err != nil || entry == nil {
 		return timeEntry{time: -1}, err
 	}

@@ -102,7 +102,8 @@ func (j *sealSegment) Run(d *Devices) (Result, error) {
 // transaction index is written only if there is something to say. The offset index
 // comes last: where that is missing, recovery makes all of them anew.
 func writeIndexes(
-	fs Files, dir string, base int64, offsets []offsetEntry, times []timeEntry, aborted []abortedTxn,
+	fs Files, dir string, base int64,
+	offsets []offsetEntry, times []timeEntry, aborted []abortedTxn,
 ) error {
 	err := writeTxnIndex(fs, segmentPath(dir, base, txnIndexSuffix), aborted)
 	if err == nil {

@@ -161,7 +161,8 @@ func (n *memNode) clone(seen map[*memNode]*memNode) *memNode {
 		return c
 	}
 	c := &memNode{
-		bytes: slices.Clone(n.bytes), modified: n.modified, durableBytes: slices.Clone(n.durableBytes),
+		bytes: slices.Clone(n.bytes), modified: n.modified,
+		durableBytes: slices.Clone(n.durableBytes),
 	}
 	seen[n] = c
 	c.names = cloneNames(n.names, seen)

@@ -27,13 +27,13 @@ type appendedBatch struct {
 
 // logMachine drives a Log and a plain list of batches with the same steps.
 type logMachine struct {
-	d        *device
-	batches  []appendedBatch
-	end      int64
-	epoch    int32
-	started  []epochEntry    // epochs that wrote or were assigned
-	next     map[int64]int32 // sequence by producer
-	before   map[int64]int32 // the same, before batches
+	d       *device
+	batches []appendedBatch
+	end     int64
+	epoch   int32
+	started []epochEntry    // epochs that wrote or were assigned
+	next    map[int64]int32 // sequence by producer
+	before  map[int64]int32 // the same, before batches
 }
 
 func newLogMachine(t *rapid.T, mutants mutant.Set) *logMachine {
@@ -223,7 +223,8 @@ func (m *logMachine) fetch(t *rapid.T, slice *Slice, from, bound int64) {
 	if len(data) < most {
 		var h batch.Header
 		require.NoError(t, batch.Parse(want[len(data):], &h))
-		ends := slices.ContainsFunc(slice.closed, func(s *segment) bool { return s.end == h.BaseOffset })
+		ends := slices.ContainsFunc(slice.closed,
+			func(s *segment) bool { return s.end == h.BaseOffset })
 		require.True(t, ends, "a fetch ends early at a segment's end only")
 	}
 }

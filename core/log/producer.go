@@ -118,7 +118,8 @@ func (p *producers) check(h *batch.Header) (*producerBatch, errcode.Code, string
 	}
 	if h.ProducerEpoch < e.epoch {
 		return nil, errcode.InvalidProducerEpoch, fmt.Sprintf(
-			"producer %d has epoch %d, and epoch %d is over", h.ProducerID, e.epoch, h.ProducerEpoch)
+			"producer %d has epoch %d, and epoch %d is over",
+			h.ProducerID, e.epoch, h.ProducerEpoch)
 	}
 	if code, why := p.checkSequence(e, h); code != errcode.None {
 		return nil, code, why

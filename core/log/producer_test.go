@@ -139,8 +139,9 @@ func scriptMarker(t *testing.T, d *datadriven.TestData, p *producers, end *int64
 func scriptList(states []ProducerState) string {
 	var s strings.Builder
 	for _, p := range states {
-		fmt.Fprintf(&s, "pid=%d epoch=%d lastSequence=%d ts=%d coordinator=%d txn=%d\n", p.ProducerID,
-			p.ProducerEpoch, p.LastSequence, p.LastTimestamp, p.CoordinatorEpoch, p.CurrentTxnStartOffset)
+		fmt.Fprintf(&s, "pid=%d epoch=%d lastSequence=%d ts=%d coordinator=%d txn=%d\n",
+			p.ProducerID, p.ProducerEpoch, p.LastSequence, p.LastTimestamp, p.CoordinatorEpoch,
+			p.CurrentTxnStartOffset)
 	}
 	if s.Len() == 0 {
 		return "none\n"
@@ -313,12 +314,13 @@ func TestProducersFollowTheLog(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"append": func(t *rapid.T) {
 				h := dataHeader(rapid.Int64Range(0, 2).Draw(t, "pid"),
-					int16(rapid.IntRange(0, 2).Draw(t, "epoch")), 0, rapid.Int32Range(1, 5).Draw(t, "n"))
+					int16(rapid.IntRange(0, 2).Draw(t, "epoch")), 0,
+					rapid.Int32Range(1, 5).Draw(t, "n"))
 				epoch, batches := m.last(h.ProducerID)
 				if len(batches) > 0 && rapid.Bool().Draw(t, "likely") {
 					b := rapid.SampledFrom(batches).Draw(t, "batch")
-					h.ProducerEpoch, h.RecordCount, h.LastOffsetDelta = epoch, b.h.RecordCount, b.h.LastOffsetDelta
-					h.BaseSequence = b.h.BaseSequence
+					h.ProducerEpoch, h.BaseSequence = epoch, b.h.BaseSequence
+					h.RecordCount, h.LastOffsetDelta = b.h.RecordCount, b.h.LastOffsetDelta
 					if rapid.Bool().Draw(t, "next") {
 						h.BaseSequence = batches[len(batches)-1].h.LastSequence(63) + 1
 						h.BaseSequence %= 64

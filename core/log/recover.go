@@ -285,7 +285,8 @@ func (r *recovery) loadEpochs() error {
 	}
 	start := r.LogStartOffset
 	for _, e := range r.names { // sorted: the first segment is the lowest
-		if base, kind, state, ok := parseSegmentName(e.Name); ok && kind == logSuffix && state == "" {
+		base, kind, state, ok := parseSegmentName(e.Name)
+		if ok && kind == logSuffix && state == "" {
 			start = max(start, base)
 			break
 		}

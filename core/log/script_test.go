@@ -96,7 +96,8 @@ func arg(t *testing.T, d *datadriven.TestData, name string, otherwise int) int {
 func (s *script) configure(d *datadriven.TestData) {
 	for _, a := range d.CmdArgs {
 		n := int64(0)
-		if _, err := fmt.Sscan(a.Vals[0], &n); err != nil && a.Key != "durability" && a.Key != "policy" {
+		_, err := fmt.Sscan(a.Vals[0], &n)
+		if err != nil && a.Key != "durability" && a.Key != "policy" {
 			s.t.Fatalf("%s: %v", a.Key, err)
 		}
 		c := *s.cfg
@@ -287,7 +288,8 @@ func (s *script) printSegments() {
 		if g.inFiles {
 			offsets, times = g.offsetEntries, g.timeEntries
 		}
-		fmt.Fprintf(&s.b, "segment %d to %d, %d bytes, %s, %d index and %d time entries, until %d\n",
+		fmt.Fprintf(&s.b,
+			"segment %d to %d, %d bytes, %s, %d index and %d time entries, until %d\n",
 			g.base, g.end, g.size, names[g.state], offsets, times, g.maxTime)
 	}
 }

@@ -228,7 +228,8 @@ func (w *walker) header(h *batch.Header) error {
 			return io.EOF
 		}
 		if n < batch.HeaderSize {
-			return fmt.Errorf("read %s at %d: %w", w.file.Path, w.pos, errors.Join(err, batch.ErrShort))
+			return fmt.Errorf("read %s at %d: %w", w.file.Path, w.pos,
+				errors.Join(err, batch.ErrShort))
 		}
 	}
 	if err := batch.Parse(w.buf[w.pos-w.at:w.have], h); err != nil {
@@ -255,7 +256,8 @@ func (w *walker) seek(v *view, offset int64, h *batch.Header) (bool, error) {
 	}
 	if start > 0 && err == nil {
 		w.pos = start
-		if w.pos < w.size && w.header(h) == nil && h.BaseOffset <= offset && h.BaseOffset >= v.base {
+		if w.pos < w.size && w.header(h) == nil && h.BaseOffset <= offset &&
+			h.BaseOffset >= v.base {
 			return w.walkTo(offset, h)
 		}
 	}

@@ -96,7 +96,8 @@ func (p *producers) loadSnapshot(data []byte, now clock.Wall) error {
 		}
 	}
 	slices.SortFunc(p.ongoing, func(a, b openTxn) int {
-		return cmp.Or(cmp.Compare(a.firstOffset, b.firstOffset), cmp.Compare(a.producerID, b.producerID))
+		return cmp.Or(cmp.Compare(a.firstOffset, b.firstOffset),
+			cmp.Compare(a.producerID, b.producerID))
 	})
 	return nil
 }
