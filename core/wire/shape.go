@@ -21,23 +21,24 @@ import (
 //
 // No request here has tagged fields that kmsg would read; they are all skipped.
 var shapes = map[int16]string{
-	2:  "int32 int8/2+ {string {int32 int32/4+ int64}} int32/10+",          // ListOffsets
-	3:  "{uuid/10+ string/0-9 string?/10+}? bool/4+ bool/8-10 bool/8+",     // Metadata
-	18: "string/3+ string/3+",                                              // ApiVersions
-	19: "{string int32 int16 {int32 [int32]} {string string?}} int32 bool", // CreateTopics
-	20: "[string]/1-5 {string? uuid}/6+ int32",                             // DeleteTopics
-	21: "{string {int32 int64}} int32",                                     // DeleteRecords
-	22: "string? int32 int64/3+ int16/3+",                                  // InitProducerId
-	23: "int32/3+ {string {int32 int32 int32}}",                            // OffsetForLeaderEpoch
-	32: "{int8 string [string]?} bool bool/3+",                             // DescribeConfigs
-	33: "{int8 string {string string?}} bool",                              // AlterConfigs
-	35: "{string [int32]}?",                                                // DescribeLogDirs
-	37: "{string int32 {[int32]}?} int32 bool",                             // CreatePartitions
-	44: "{int8 string {string int8 string?}} bool",                         // IncrementalAlterConfigs
-	60: "bool int8/1+ bool/2+",                                             // DescribeCluster
-	61: "{string [int32]}",                                                 // DescribeProducers
-	74: "[int8]/1+",                                                        // ListConfigResources
-	75: "{string} int32 (string int32)?",                                   // DescribeTopicPartitions
+	2:  "int32 int8/2+ {string {int32 int32/4+ int64}} int32/10+",      // ListOffsets
+	3:  "{uuid/10+ string/0-9 string?/10+}? bool/4+ bool/8-10 bool/8+", // Metadata
+	18: "string/3+ string/3+",                                          // ApiVersions
+	// CreateTopics
+	19: "{string int32 int16 {int32 [int32]} {string string?}} int32 bool",
+	20: "[string]/1-5 {string? uuid}/6+ int32",     // DeleteTopics
+	21: "{string {int32 int64}} int32",             // DeleteRecords
+	22: "string? int32 int64/3+ int16/3+",          // InitProducerId
+	23: "int32/3+ {string {int32 int32 int32}}",    // OffsetForLeaderEpoch
+	32: "{int8 string [string]?} bool bool/3+",     // DescribeConfigs
+	33: "{int8 string {string string?}} bool",      // AlterConfigs
+	35: "{string [int32]}?",                        // DescribeLogDirs
+	37: "{string int32 {[int32]}?} int32 bool",     // CreatePartitions
+	44: "{int8 string {string int8 string?}} bool", // IncrementalAlterConfigs
+	60: "bool int8/1+ bool/2+",                     // DescribeCluster
+	61: "{string [int32]}",                         // DescribeProducers
+	74: "[int8]/1+",                                // ListConfigResources
+	75: "{string} int32 (string int32)?",           // DescribeTopicPartitions
 }
 
 type fieldKind uint8

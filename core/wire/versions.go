@@ -18,7 +18,8 @@ type APIRange struct {
 // served is what this broker serves. Each API needs a shape as well, unless it has
 // a walker of its own.
 var served = [...]APIRange{
-	{Key: 0, Min: 3, Max: 13, AdvertisedMin: 0}, // Produce, listed from 0 for librdkafka: KAFKA-18659
+	// Produce is listed from 0 for librdkafka (KAFKA-18659).
+	{Key: 0, Min: 3, Max: 13, AdvertisedMin: 0}, // Produce
 	{Key: 1, Min: 4, Max: 18, AdvertisedMin: 4}, // Fetch
 	{Key: 2, Min: 1, Max: 11, AdvertisedMin: 1}, // ListOffsets
 	{Key: 3, Min: 0, Max: 13, AdvertisedMin: 0}, // Metadata
