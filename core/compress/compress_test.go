@@ -31,7 +31,8 @@ func text(n int) []byte {
 	var b bytes.Buffer
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := 0; b.Len() < n; i++ {
-		fmt.Fprintf(&b, `{"seq":%d,"user":"u-%d","text":"the quick brown fox"}`, i, random.IntN(9999))
+		fmt.Fprintf(&b, `{"seq":%d,"user":"u-%d","text":"the quick brown fox"}`, i,
+			random.IntN(9999))
 	}
 	return b.Bytes()[:n]
 }
