@@ -64,8 +64,9 @@ func (j *Judge) checkRefusal(p *Partition, a *Answer) {
 		b := &p.batches[i]
 		if b.Hash == a.Hash {
 			if later < remembered {
-				j.Report(ProducerSequence, "duplicate-refused", "%s: the batch at %d was sent again "+
-					"and refused, %d later ones of producer %d", p.Name, b.BaseOffset, later, b.ProducerID)
+				j.Report(ProducerSequence, "duplicate-refused",
+					"%s: the batch at %d was sent again and refused, %d later ones of producer %d",
+					p.Name, b.BaseOffset, later, b.ProducerID)
 			}
 			return
 		}
@@ -88,7 +89,8 @@ func (j *Judge) placed(p *Partition, a *Answer) *Batch {
 		if a.Base < p.logStart && b == nil {
 			return nil // deleted since
 		}
-		j.Report(AckPolicy, "acked-absent", "%s: answered %d, where no batch begins", p.Name, a.Base)
+		j.Report(AckPolicy, "acked-absent", "%s: answered %d, where no batch begins",
+			p.Name, a.Base)
 		return nil
 	case a.Appended < 0 && b.Hash != a.Hash && !p.policy.Rewritten:
 		j.Report(AckPolicy, "acked-other", "%s: answered %d, which holds another batch",

@@ -108,7 +108,8 @@ func ParseRecords(b *Batch, baseTimestamp int64, block []byte) ([]Record, error)
 		block = rest
 	}
 	if len(block) != 0 {
-		return nil, fmt.Errorf("batch at %d: %d bytes too many: %w", b.BaseOffset, len(block), errRecord)
+		return nil, fmt.Errorf("batch at %d: %d bytes too many: %w",
+			b.BaseOffset, len(block), errRecord)
 	}
 	return records, nil
 }

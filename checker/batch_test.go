@@ -80,7 +80,8 @@ func TestParseRecordsNeverPanics(t *testing.T) {
 
 func TestHashes(t *testing.T) {
 	require.NotEqual(t, RecordHash(nil, []byte{}), RecordHash(nil, nil))
-	require.NotEqual(t, RecordHash([]byte("ab"), []byte("c")), RecordHash([]byte("a"), []byte("bc")))
+	require.NotEqual(t, RecordHash([]byte("ab"), []byte("c")),
+		RecordHash([]byte("a"), []byte("bc")))
 	require.NotEqual(t, Hash([]byte{0}), Hash([]byte{0, 0}))
 	require.Zero(t, KeyHash(nil))
 	require.NotZero(t, KeyHash([]byte{}))

@@ -11,7 +11,7 @@ import "fmt"
 
 // The names of the checkers, as they stand in violations and in the kill matrix.
 const (
-	AckDurable          = "AckDurable"          // an acknowledged record is never lost without excuse
+	AckDurable          = "AckDurable"          // no acknowledged record is lost without excuse
 	AckPolicy           = "AckPolicy"           // an answer to Produce means what acks says
 	AppendShape         = "AppendShape"         // batches follow one another, epochs never fall
 	ConsumerContiguity  = "ConsumerContiguity"  // no committed record is skipped or delivered twice
@@ -20,7 +20,7 @@ const (
 	ProducerSequence    = "ProducerSequence"    // sequences follow one another (KIP-98)
 	Progress            = "Progress"            // after healing everything finishes
 	Range               = "Range"               // the marks of a log are in order and monotone
-	ReadPrefix          = "ReadPrefix"          // what was read once never changes, and was committed
+	ReadPrefix          = "ReadPrefix"          // what was read was committed, and never changes
 	RecoveryFidelity    = "RecoveryFidelity"    // a restart finds what the disk kept
 	TopicRegister       = "TopicRegister"       // creating and deleting topics is linearizable
 )
@@ -125,7 +125,8 @@ func (j *Judge) Meet(id PartitionID, name string, policy Policy) *Partition {
 		return p
 	}
 	p := &Partition{
-		ID: id, Name: name, policy: policy, required: noOffset, riskFrom: noOffset, failedAt: noOffset,
+		ID: id, Name: name, policy: policy,
+		required: noOffset, riskFrom: noOffset, failedAt: noOffset,
 		producers: make(map[int64]producer), keys: make(map[uint64]int64),
 		cursors: make(map[int]int64),
 	}

@@ -247,8 +247,14 @@ func TestLedger(t *testing.T) {
 		want      []string
 	}{
 		{"nothing lost", fsync, -1, 4, 4, crash, 4, 0, nil},
-		{"a crash excuses no acks=1", fsync, 1, 2, 2, crash, 2, 0, lost("acked-lost", "written-lost")},
-		{"a crash excuses no written record", fsync, 0, 2, 2, crash, 2, 0, lost("", "written-lost")},
+		{
+			"a crash excuses no acks=1", fsync, 1, 2, 2, crash, 2, 0,
+			lost("acked-lost", "written-lost"),
+		},
+		{
+			"a crash excuses no written record", fsync, 0, 2, 2, crash, 2, 0,
+			lost("", "written-lost"),
+		},
 		{"power excuses volatile acks=1", fsync, 1, 2, 2, power(2), 2, 2, nil},
 		{"power excuses no durable acks=1", fsync, 1, 4, 2, power(2), 2, 0, lost("acked-lost")},
 		{"power excuses no acks=all", fsync, -1, 4, 4, power(2), 2, 0, lost("acked-lost")},
@@ -262,7 +268,8 @@ func TestLedger(t *testing.T) {
 		{"a failed sync explains what it was for", fsync, 0, 2, 2, failedSync, 2, 0, nil},
 		{
 			"a failed sync explains no loss without power", fsync, 1, 2, 2,
-			func(b *bench) { b.SyncFailed(p0, true); crash(b) }, 2, 0, lost("acked-lost", "written-lost"),
+			func(b *bench) { b.SyncFailed(p0, true); crash(b) }, 2, 0,
+			lost("acked-lost", "written-lost"),
 		},
 		{"rot takes what is durable", fsync, -1, 4, 4, rot(2), 2, 2, nil},
 		{

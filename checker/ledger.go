@@ -50,7 +50,8 @@ func (j *Judge) Online(id PartitionID, start, end int64) {
 		j.Report(Range, "log-start-past-end", "%s: from %d to %d", p.Name, start, end)
 		return
 	case end > p.logEnd:
-		j.Report(RecoveryFidelity, "from-nowhere", "%s: log ends at %d, nothing was appended past %d",
+		j.Report(RecoveryFidelity, "from-nowhere",
+			"%s: log ends at %d, nothing was appended past %d",
 			p.Name, end, p.logEnd)
 		return
 	case start < p.checkpointed && p.riskFrom == noOffset:
@@ -189,7 +190,8 @@ func (j *Judge) truncate(p *Partition, start, end int64) {
 	if n > 0 && p.batches[n-1].EndOffset > end {
 		n--
 		if b := &p.batches[n]; start < end {
-			j.Report(RecoveryFidelity, "torn-batch", "%s: log ends at %d, within the batch %d to %d",
+			j.Report(RecoveryFidelity, "torn-batch",
+				"%s: log ends at %d, within the batch %d to %d",
 				p.Name, end, b.BaseOffset, b.EndOffset)
 		}
 	}

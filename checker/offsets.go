@@ -90,7 +90,8 @@ func (j *Judge) checkTime(p *Partition, l *Listed) {
 	if l.Offset < 0 {
 		l.Offset = noOffset
 	} else if l.Timestamp < l.Target {
-		j.Report(ListOffsetsMonotone, "time-before-target", "%s: asked for %d, told %d at offset %d",
+		j.Report(ListOffsetsMonotone, "time-before-target",
+			"%s: asked for %d, told %d at offset %d",
 			p.Name, l.Target, l.Timestamp, l.Offset)
 	} else if l.Offset >= p.committed {
 		j.Report(ListOffsetsMonotone, "time-uncommitted", "%s: told %d, committed is %d",

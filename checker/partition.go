@@ -143,7 +143,8 @@ func (j *Judge) fill(p *Partition, b *Batch) {
 	a := j.attempts[b.Hash]
 	if a == nil {
 		if !p.policy.Rewritten {
-			j.Report(AppendShape, "phantom", "%s: nobody sent the batch at %d", p.Name, b.BaseOffset)
+			j.Report(AppendShape, "phantom", "%s: nobody sent the batch at %d",
+				p.Name, b.BaseOffset)
 		}
 		return
 	}
@@ -202,8 +203,9 @@ func (j *Judge) HighWatermark(id PartitionID, offset, endOffset int64) {
 		j.Report(Range, "wrong-end", "%s: leader says its log ends at %d, it appended up to %d",
 			p.Name, endOffset, p.logEnd)
 	case p.policy.Fsync && p.failedAt != noOffset && offset > p.failedAt:
-		j.Report(AckPolicy, "committed-after-failed-sync", "%s: high watermark %d, though the sync "+
-			"of what is behind %d failed", p.Name, offset, p.failedAt)
+		j.Report(AckPolicy, "committed-after-failed-sync",
+			"%s: high watermark %d, though the sync of what is behind %d failed",
+			p.Name, offset, p.failedAt)
 	case p.policy.Fsync && offset > p.synced:
 		j.Report(AckPolicy, "committed-unsynced", "%s: high watermark %d, synced up to %d",
 			p.Name, offset, p.synced)

@@ -88,7 +88,8 @@ func (j *Judge) checkSkipped(p *Partition, consumer int, from, to int64) bool {
 		if p.policy.Compacted {
 			kind = "last-value-missing"
 		}
-		j.Report(ConsumerContiguity, kind, "%s: consumer %d due %d was given %d, record %d is there",
+		j.Report(ConsumerContiguity, kind,
+			"%s: consumer %d due %d was given %d, record %d is there",
 			p.Name, consumer, from, to, o)
 		return false
 	}

@@ -67,7 +67,8 @@ func (j *Judge) linearize(checker, key string, model *porcupine.Model, ops []por
 		j.Report(checker, "illegal", "%s: no order of its %d operations explains the answers",
 			key, len(ops))
 	default:
-		j.Report(checker, "undecided", "%s: its %d operations took too long to judge", key, len(ops))
+		j.Report(checker, "undecided", "%s: its %d operations took too long to judge",
+			key, len(ops))
 	}
 }
 

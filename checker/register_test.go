@@ -211,7 +211,9 @@ func TestRegisterAgreesWithDirectCheckers(t *testing.T) {
 			}
 			called := b.tick()
 			b.did(Op{Kind: OpLatest, Partition: p0, Offset: told}, Done)
-			b.Listed(&Listed{Partition: p0, Target: ListLatest, Offset: batch.EndOffset, Called: called})
+			b.Listed(&Listed{
+				Partition: p0, Target: ListLatest, Offset: batch.EndOffset, Called: called,
+			})
 			b.Listed(&Listed{Partition: p0, Target: ListLatest, Offset: told, Called: b.tick()})
 		}
 		direct := len(b.Found())
