@@ -126,7 +126,8 @@ func (n *Net[P]) enqueue(now clock.Instant, c *conn[P], sender Side, f frame[P])
 	w.ended = f.kind == end || f.kind == reset
 	w.sent = max(w.sent, now)
 	if n.BytesPerMilli > 0 {
-		w.sent = w.sent.Add(clock.Duration(int64(f.Size) * int64(clock.Millisecond) / n.BytesPerMilli))
+		took := int64(f.Size) * int64(clock.Millisecond) / n.BytesPerMilli
+		w.sent = w.sent.Add(clock.Duration(took))
 	}
 	w.push(f)
 	n.schedule(w.sent, c, sender)

@@ -95,7 +95,8 @@ func (n *Net[P]) breakConn(now clock.Instant, c *conn[P], kind BreakKind) {
 		return
 	}
 	for told := Dialer; told <= Listener; told++ {
-		late := (kind == BreakDialer && told == Listener) || (kind == BreakListener && told == Dialer)
+		late := (kind == BreakDialer && told == Listener) ||
+			(kind == BreakListener && told == Dialer)
 		n.tellBroken(now, c, told, late)
 	}
 }
