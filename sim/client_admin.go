@@ -241,7 +241,8 @@ func (a *Admin) alter(conn *clientConn, spec *TopicSpec) {
 	}
 	choice := a.config.Alter[a.rand.Below(int64(len(a.config.Alter)))]
 	c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-	c.Name, c.Op, c.Value = choice.Name, kmsg.IncrementalAlterConfigOpSet, kmsg.StringPtr(choice.Value)
+	c.Name, c.Value = choice.Name, kmsg.StringPtr(choice.Value)
+	c.Op = kmsg.IncrementalAlterConfigOpSet
 	r := kmsg.NewIncrementalAlterConfigsRequestResource()
 	r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, spec.Name
 	r.Configs = append(r.Configs, c)

@@ -183,7 +183,8 @@ func (k *Consumer) Pending() string {
 		}
 		part := k.config.Judge.Partition(p.id)
 		if p.position < 0 {
-			return fmt.Sprintf("consumer %d has no position in %s-%d", k.client, p.topic, p.id.Index)
+			return fmt.Sprintf("consumer %d has no position in %s-%d", k.client, p.topic,
+				p.id.Index)
 		}
 		if part != nil && !part.Deleted() && !k.config.Judge.CaughtUp(p.id, p.position) {
 			return fmt.Sprintf("consumer %d is at %d of %s-%d, high watermark %d",

@@ -162,7 +162,8 @@ func (p *Producer) produced(call produceCall, resp *kmsg.ProduceResponse) {
 		part := producedPartition(resp, b.queue)
 		if part == nil {
 			p.config.Judge.Report(checker.AckPolicy, "unanswered",
-				"producer %d got an answer without %s-%d", p.client, b.queue.topic, b.queue.id.Index)
+				"producer %d got an answer without %s-%d",
+				p.client, b.queue.topic, b.queue.id.Index)
 			return
 		}
 		p.settle(b, part)

@@ -250,7 +250,8 @@ func TestPlainProducerGivesUp(t *testing.T) {
 	require.Empty(t, p.Pending())
 	require.Equal(t, checker.Unknown, j.Ops()[0].Outcome)
 
-	s, j = stagedProducer(t, func(c *ProducerConfig) { c.Idempotent, c.Acks, c.Batches = false, 0, 1 })
+	s, j = stagedProducer(t,
+		func(c *ProducerConfig) { c.Idempotent, c.Acks, c.Batches = false, 0, 1 })
 	request[*kmsg.ProduceRequest](s)
 	require.Empty(t, s.actor.(*Producer).Pending())
 	require.Equal(t, checker.Unknown, j.Ops()[0].Outcome)

@@ -13,7 +13,8 @@ func (d *Disk) rotTail() (Damage, bool) {
 	var last []named
 	for _, n := range d.files(nil, "", d.root) {
 		dir, name := split(n.path)
-		if !strings.HasSuffix(name, logFileSuffix) || n.size == 0 || strings.HasSuffix(dir, "-delete") {
+		if !strings.HasSuffix(name, logFileSuffix) || n.size == 0 ||
+			strings.HasSuffix(dir, "-delete") {
 			continue
 		}
 		if len(last) > 0 {

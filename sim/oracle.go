@@ -348,7 +348,8 @@ func (o *Oracle) written(n *oracleNode, w *log.Write) {
 		o.judge.Appended(h.id, b)
 		n.attribute(h.id, &b)
 		h.placed = append(h.placed, placedBatch{
-			path: w.File.Path, from: pos, to: pos + int64(size), base: b.BaseOffset, end: b.EndOffset,
+			path: w.File.Path, from: pos, to: pos + int64(size),
+			base: b.BaseOffset, end: b.EndOffset,
 		})
 		data, pos = data[size:], pos+int64(size)
 	}
@@ -414,7 +415,8 @@ func (o *Oracle) Finish(clock.Instant) []Violation {
 			}
 		}
 		if p := o.uncommitted(); p != nil {
-			o.judge.Report(checker.Progress, "uncommitted", "%s: high watermark %d, log end offset %d",
+			o.judge.Report(checker.Progress, "uncommitted",
+				"%s: high watermark %d, log end offset %d",
 				p.Name, p.HighWatermark(), p.LogEnd())
 		}
 	}

@@ -76,7 +76,8 @@ func TestOracleSeesEverything(t *testing.T) {
 func TestOracleSurvivesStops(t *testing.T) {
 	at := func(millis int64, kind FaultKind) Fault {
 		return Fault{
-			At: clock.Instant(clock.Millis(millis)), For: 10 * clock.Millisecond, Kind: kind, Actor: -1,
+			At: clock.Instant(clock.Millis(millis)), For: 10 * clock.Millisecond,
+			Kind: kind, Actor: -1,
 		}
 	}
 	s := busy(at(200, Crash), at(400, PowerOff), at(600, Restart))
@@ -108,7 +109,11 @@ func TestFirstHit(t *testing.T) {
 		{"over two", Damage{Path: path, From: 140, To: 200}, 14},
 		{"the whole file", Damage{Path: path, From: 0, To: 250, Kind: FileLost}, 10},
 		{"behind the last", Damage{Path: path, From: 300, To: 400}, 21},
-		{"a file nobody saw written", Damage{Path: "/data/t-0/00000000000000000042.log", To: 9}, 42},
+		{
+			"a file nobody saw written",
+			Damage{Path: "/data/t-0/00000000000000000042.log", To: 9},
+			42,
+		},
 	} {
 		_, name := split(c.d.Path)
 		require.Equal(t, c.want, h.firstHit(&c.d, name), c.name)
