@@ -22,7 +22,8 @@ func TestScenarios(t *testing.T) {
 	for _, s := range All() {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			result, err := Sweep(SweepOptions{Scenarios: []sim.Scenario{s}, To: seeds, Twice: 3}, nil)
+			result, err := Sweep(SweepOptions{Scenarios: []sim.Scenario{s}, To: seeds, Twice: 3},
+				nil)
 			require.NoError(t, err)
 			for _, f := range result.Failures {
 				t.Errorf("%s\nreproduce: %s", f.Violations[0], f.Reproduce)

@@ -167,7 +167,8 @@ func Judge(scenario string, seed uint64, outcome, again *sim.Outcome) *Failure {
 		all = append(all, v.String())
 	}
 	if outcome.OutOfBudget {
-		all = append(all, fmt.Sprintf("Engine/out-of-budget: no end after %d events", outcome.Events))
+		all = append(all,
+			fmt.Sprintf("Engine/out-of-budget: no end after %d events", outcome.Events))
 	}
 	if again != nil && (again.Hash != outcome.Hash || again.Events != outcome.Events) {
 		all = append(all, fmt.Sprintf("Engine/nondeterminism: hash %016x after %d events, "+
