@@ -103,7 +103,9 @@ func (l *Load) MakeTopic(ctx context.Context) error {
 }
 
 func (l *Load) producerOptions() []kgo.Opt {
-	acks := map[string]kgo.Acks{"0": kgo.NoAck(), "1": kgo.LeaderAck(), "all": kgo.AllISRAcks()}[l.Acks]
+	acks := map[string]kgo.Acks{
+		"0": kgo.NoAck(), "1": kgo.LeaderAck(), "all": kgo.AllISRAcks(),
+	}[l.Acks]
 	codec := map[string]kgo.CompressionCodec{
 		"gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
 		"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
@@ -114,7 +116,8 @@ func (l *Load) producerOptions() []kgo.Opt {
 		kgo.RecordPartitioner(kgo.UniformBytesPartitioner(int(l.BatchBytes), false, false, nil)),
 	}
 	if l.Acks != "all" {
-		options = append(options, kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(5))
+		options = append(options, kgo.DisableIdempotentWrite(),
+			kgo.MaxProduceRequestsInflightPerBroker(5))
 	}
 	return options
 }
@@ -174,14 +177,17 @@ func ProduceOneByOne(ctx context.Context, l *Load, records int) (Result, error) 
 			start = time.Now()
 		}
 		sent := time.Now()
-		if err := client.ProduceSync(ctx, &kgo.Record{Value: values[i%len(values)]}).FirstErr(); err != nil {
+		record := &kgo.Record{Value: values[i%len(values)]}
+		if err := client.ProduceSync(ctx, record).FirstErr(); err != nil {
 			return Result{}, fmt.Errorf("produce: %w", err)
 		}
 		if i >= warmUp {
 			latencies = append(latencies, time.Since(sent))
 		}
 	}
-	r := Result{Records: int64(records), Bytes: int64(records * l.RecordBytes), Wall: time.Since(start)}
+	r := Result{
+		Records: int64(records), Bytes: int64(records * l.RecordBytes), Wall: time.Since(start),
+	}
 	r.finish(latencies)
 	return r, nil
 }

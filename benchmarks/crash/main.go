@@ -85,7 +85,8 @@ func writeLog(name string, lines int) error {
 	}
 	out := bufio.NewWriterSize(f, 1<<20)
 	for i := range lines {
-		fmt.Fprintf(out, "10.0.%d.%d - - [22/Nov/2026:10:%02d:%02d +0000] \"GET /item/%d HTTP/1.1\" 200 %d line=%d\n",
+		fmt.Fprintf(out, "10.0.%d.%d - - [22/Nov/2026:10:%02d:%02d +0000] "+
+			"\"GET /item/%d HTTP/1.1\" 200 %d line=%d\n",
 			i/250%250, i%250, i/60%60, i%60, i*7919%100_003, 200+i%5000, i)
 	}
 	return errors.Join(out.Flush(), f.Close())
@@ -100,8 +101,9 @@ type node struct {
 
 // start starts the broker and returns how long it took until it served clients.
 func (n *node) start() (time.Duration, error) {
-	n.cmd = exec.Command(n.settings.broker, "broker", "--data", n.dir, "--listen", n.settings.address,
-		"--log-level", "warn", "-o", "heiban.durability="+n.settings.durability)
+	n.cmd = exec.Command(n.settings.broker, "broker", "--data", n.dir,
+		"--listen", n.settings.address, "--log-level", "warn",
+		"-o", "heiban.durability="+n.settings.durability)
 	n.cmd.Stderr = os.Stderr
 	out, err := n.cmd.StdoutPipe()
 	if err != nil {
@@ -159,7 +161,8 @@ func (s *settings) sendWithKgo(ctx context.Context, n *node) error {
 			if err != nil {
 				return err
 			}
-			fmt.Printf("kgo: killed at line %d, ready again after %s\n", i, took.Round(time.Millisecond))
+			fmt.Printf("kgo: killed at line %d, ready again after %s\n", i,
+				took.Round(time.Millisecond))
 		}
 		client.Produce(ctx, &kgo.Record{Value: line}, func(_ *kgo.Record, err error) {
 			if err == nil {
@@ -191,8 +194,9 @@ func (s *settings) sendWithKcat(ctx context.Context, n *node) error {
 	if err != nil {
 		return err
 	}
-	kcat := exec.CommandContext(ctx, "kcat", "-P", "-b", s.address, "-t", topic, "-X", "acks=all",
-		"-X", "enable.idempotence=true", "-X", "message.timeout.ms=300000", "-X", "log_level=0", "-E", "-q")
+	kcat := exec.CommandContext(ctx, "kcat", "-P", "-b", s.address, "-t", topic, "-E", "-q",
+		"-X", "acks=all", "-X", "enable.idempotence=true", "-X", "message.timeout.ms=300000",
+		"-X", "log_level=0")
 	feed, err := kcat.StdinPipe()
 	if err != nil {
 		return err
@@ -219,7 +223,8 @@ func (s *settings) sendWithKcat(ctx context.Context, n *node) error {
 	if err := s.verify(ctx, topic, lines); err != nil {
 		return err
 	}
-	back, err := exec.CommandContext(ctx, "kcat", "-C", "-b", s.address, "-t", topic, "-e", "-q").Output()
+	kcat = exec.CommandContext(ctx, "kcat", "-C", "-b", s.address, "-t", topic, "-e", "-q")
+	back, err := kcat.Output()
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}

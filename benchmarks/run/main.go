@@ -52,7 +52,8 @@ func main() {
 	var s settings
 	var sizes string
 	flag.StringVar(&s.broker, "broker", "bin/heiban", "the heiban binary")
-	flag.StringVar(&s.kfake, "kfake", "", "the kfake peer's binary (empty: built on the fly; none: left out)")
+	flag.StringVar(&s.kfake, "kfake", "",
+		"the kfake peer's binary (empty: built on the fly; none: left out)")
 	flag.IntVar(&s.runs, "runs", 3, "runs per figure; the median is printed")
 	flag.Int64Var(&s.bytes, "bytes", 512<<20, "bytes of values per run")
 	flag.StringVar(&sizes, "sizes", "100,1024,10240,102400", "record sizes")
@@ -115,7 +116,8 @@ func (s *settings) run(ctx context.Context) error {
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
 	if !s.asJSON {
-		fmt.Fprintln(table, "broker\twhat\tacks\trecord\tMiB/s\tmin\tmax\trecords/s\tCPU s/GiB\tRSS MiB\tp50\tp99\t")
+		fmt.Fprintln(table, "broker\twhat\tacks\trecord\tMiB/s\tmin\tmax\trecords/s\t"+
+			"CPU s/GiB\tRSS MiB\tp50\tp99\t")
 	}
 	for _, size := range s.sizes {
 		for _, acks := range []string{"1", "all"} {
@@ -131,8 +133,9 @@ func (s *settings) run(ctx context.Context) error {
 					continue
 				}
 				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%s\t%s\t\n",
-					r.Broker, r.What, r.Acks, r.Record, r.MiBPerS, r.MiBPerSMin, r.MiBPerSMax, r.RecsPerS,
-					r.CPUPerGiB, r.RSSMiB, r.P50.Round(time.Microsecond), r.P99.Round(time.Microsecond))
+					r.Broker, r.What, r.Acks, r.Record, r.MiBPerS, r.MiBPerSMin, r.MiBPerSMax,
+					r.RecsPerS, r.CPUPerGiB, r.RSSMiB,
+					r.P50.Round(time.Microsecond), r.P99.Round(time.Microsecond))
 			}
 			table.Flush()
 		}
@@ -149,7 +152,9 @@ type sample struct {
 
 // measure runs every load on every peer in turn, runs times, so that a drift of the
 // machine's speed meets all of them alike.
-func (s *settings) measure(ctx context.Context, peers []peer, work string, size int, acks string) ([]row, error) {
+func (s *settings) measure(
+	ctx context.Context, peers []peer, work string, size int, acks string,
+) ([]row, error) {
 	samples := map[string][]sample{}
 	var names []string
 	for range s.runs {
@@ -187,7 +192,8 @@ func (s *settings) measure(ctx context.Context, peers []peer, work string, size 
 
 func summarise(name string, runs []sample, size int, acks string) row {
 	broker, what, _ := strings.Cut(name, "\t")
-	slices.SortFunc(runs, func(a, b sample) int { return int(a.MiBPerS*1000) - int(b.MiBPerS*1000) })
+	slices.SortFunc(runs,
+		func(a, b sample) int { return int(a.MiBPerS*1000) - int(b.MiBPerS*1000) })
 	median := func(of func(sample) float64) float64 {
 		var values []float64
 		for _, r := range runs {
@@ -210,7 +216,9 @@ func summarise(name string, runs []sample, size int, acks string) row {
 }
 
 // once starts a broker, runs the three loads, and stops it.
-func (s *settings) once(ctx context.Context, p peer, dir string, port, size int, acks string) (map[string]sample, error) {
+func (s *settings) once(
+	ctx context.Context, p peer, dir string, port, size int, acks string,
+) (map[string]sample, error) {
 	cmd := p.command(port, dir)
 	cmd.Stderr = os.Stderr
 	ready, err := cmd.StdoutPipe()
@@ -229,8 +237,9 @@ func (s *settings) once(ctx context.Context, p peer, dir string, port, size int,
 	}
 	go func() { _, _ = ready.Read(make([]byte, 1<<16)) }()
 	load := &benchmarks.Load{
-		Bootstrap: "127.0.0.1:" + strconv.Itoa(port), Topic: "bench", Acks: acks, Compression: "none",
-		Partitions: 16, RecordBytes: size, Bytes: s.bytes, BatchBytes: 1 << 20, Clients: 1,
+		Bootstrap: "127.0.0.1:" + strconv.Itoa(port), Topic: "bench", Acks: acks,
+		Compression: "none", Partitions: 16, RecordBytes: size, Bytes: s.bytes,
+		BatchBytes: 1 << 20, Clients: 1,
 	}
 	if size <= 100 {
 		load.Bytes = s.bytes / 4
@@ -245,7 +254,9 @@ func (s *settings) once(ctx context.Context, p peer, dir string, port, size int,
 	}{
 		{"produce", func() (benchmarks.Result, error) { return benchmarks.Produce(ctx, load) }},
 		{"consume", func() (benchmarks.Result, error) { return benchmarks.Consume(ctx, load) }},
-		{"latency", func() (benchmarks.Result, error) { return benchmarks.ProduceOneByOne(ctx, load, 2000) }},
+		{"latency", func() (benchmarks.Result, error) {
+			return benchmarks.ProduceOneByOne(ctx, load, 2000)
+		}},
 	}
 	for _, step := range steps {
 		before, err := benchmarks.UsageOf(cmd.Process.Pid)
