@@ -74,6 +74,26 @@ func TestSoleVoterLeadsAtOnceAndCommitsWhatIsStored(t *testing.T) {
 	require.Empty(t, fx.Sends)
 }
 
+func TestVotesAreAskedForOnceTheTermIsStored(t *testing.T) {
+	var fx Effects
+	e := New(0, Options{NodeID: 0, Restored: Bootstrap([]NodeID{0, 1, 2})}, &fx)
+	e.Advance(e.timer.campaignAt, &fx)
+	require.Equal(t, Prospective, e.Role())
+	require.Len(t, fx.Sends, 2)
+	require.Empty(t, fx.Writes)
+
+	fx.Reset()
+	require.NoError(t, e.Receive(e.timer.campaignAt, encode(&raftpb.Message{
+		Type: raftpb.MsgPreVoteResp.Enum(), From: new(raftID(1)), To: new(raftID(0)),
+		Term: new(uint64(2)),
+	}), &fx))
+	require.Equal(t, Candidate, e.Role())
+	require.Equal(t, HardState{Term: 2, Vote: 0, Commit: 1}, fx.Writes[0].HardState)
+	require.Empty(t, fx.Sends)
+	e.Stored(e.timer.campaignAt, 1, &fx)
+	require.Len(t, fx.Sends, 2)
+}
+
 func TestRestoreReconcilesLogAndHardState(t *testing.T) {
 	first := Bootstrap([]NodeID{0, 1})
 	entries := []Entry{
