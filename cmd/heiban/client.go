@@ -51,7 +51,7 @@ func (c *connection) admin() (*kadm.Client, error) {
 // cobraUsage recognises the complaints of cobra about arguments, which have no type.
 func cobraUsage(err error) bool {
 	text := err.Error()
-	for _, sign := range []string{"unknown command", "arg(s)", "required flag", "unknown flag"} {
+	for _, sign := range []string{"arg(s)", "required flag", "flags in the group"} {
 		if strings.Contains(text, sign) {
 			return true
 		}

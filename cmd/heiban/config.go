@@ -44,6 +44,7 @@ func configCommand() *cobra.Command {
 		Example: "  heiban config describe --topic news",
 	}
 	conn.flags(cmd)
+	group(cmd)
 	cmd.AddCommand(configDescribe(&conn), configAlter(&conn))
 	return cmd
 }

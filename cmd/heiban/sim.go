@@ -26,6 +26,7 @@ func simCommand() *cobra.Command {
 		Short:   "Run seeded failure scenarios against the broker's own code",
 		Example: "  heiban sim sweep --seeds 1:200",
 	}
+	group(cmd)
 	cmd.AddCommand(simList(), simRun(), simSweep())
 	addMutants(cmd)
 	return cmd

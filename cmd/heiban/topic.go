@@ -21,6 +21,7 @@ func topicCommand() *cobra.Command {
 		Example: "  heiban topic create news --partitions 3",
 	}
 	conn.flags(cmd)
+	group(cmd)
 	cmd.AddCommand(topicCreate(&conn), topicList(&conn), topicDescribe(&conn), topicAlter(&conn),
 		topicDelete(&conn))
 	return cmd
