@@ -101,7 +101,8 @@ func (c *controller) register(id int32, life int, cleanEpoch int64) {
 			epoch: c.epochs, life: life, fenced: true, heardAt: c.w.now, version: c.version + 1,
 		}
 		if !c.w.plan.elr && len(c.p.ISR) == 1 && c.p.ISR[0] == id {
-			c.w.oracle.forgive(c.w.node(id)) // the last in-sync replica lost them
+			// The last in-sync replica lost them.
+			c.w.oracle.forgive(c.w.node(id), c.p.LeaderEpoch+1)
 		}
 		if !c.change(without(c.p.ISR, id), unclean) {
 			c.publish()
@@ -178,7 +179,7 @@ func (c *controller) change(isr []int32, unclean int32) bool {
 	}
 	if lost {
 		c.elr = nil
-		c.w.oracle.forgive(c.w.node(leader))
+		c.w.oracle.forgive(c.w.node(leader), c.p.LeaderEpoch)
 	}
 	c.publish()
 	c.w.oracle.candidates()

@@ -11,6 +11,7 @@ type oracle struct {
 	appends  map[place]origin
 	promises []promise // by offset
 	deleted  int64     // below, records are deleted
+	excused  int32     // what leaders of lower epochs commit may be lost
 }
 
 // place is where a record stands: log matching makes it the same everywhere.
@@ -84,11 +85,14 @@ func (o *oracle) commit(n *node, e entry) {
 	p := &o.promises[e.offset]
 	switch {
 	case !p.made:
-		*p = promise{e: e, made: true}
+		// A leader that is cut off may still count on a broker that lost its records.
+		*p = promise{e: e, made: true, forgiven: n.leader.LeaderEpoch() < o.excused}
 	case p.e == e:
-		p.forgiven = false
+		p.forgiven = p.forgiven && n.leader.LeaderEpoch() < o.excused
 	case p.forgiven, e.offset < o.deleted:
-		*p = promise{e: e, made: true, changed: true}
+		*p = promise{
+			e: e, made: true, changed: true, forgiven: n.leader.LeaderEpoch() < o.excused,
+		}
 	default:
 		o.w.fail("LeaderCompleteness", "broker %d commits %v in the place of %v", n.id, e, p.e)
 	}
@@ -153,8 +157,10 @@ func (o *oracle) quorum() {
 	}
 }
 
-// forgive excuses what a broker does not have: faults destroyed it, as they may.
-func (o *oracle) forgive(n *node) {
+// forgive excuses what a broker does not have: faults destroyed it, as they may. What
+// leaders before an epoch commit from now on is excused as well.
+func (o *oracle) forgive(n *node, epoch int32) {
+	o.excused = max(o.excused, epoch)
 	lost := n.lostFrom
 	n.lostFrom = never
 	defer func() { n.lostFrom = lost }()
