@@ -38,7 +38,8 @@ func brokerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "broker",
 		Short: "Run a node: broker and controller in one",
-		Long: "Run a node. Without configuration it listens on 127.0.0.1:9092 and keeps its data in\n" +
+		Long: "Run a node. Without configuration it listens on 127.0.0.1:9092 " +
+			"and keeps its data in\n" +
 			"./heiban-data, which it formats on first start. A configuration is Kafka's\n" +
 			"server.properties; KAFKA_* and KAFKA_CFG_* variables override it, -o and the other\n" +
 			"flags override both.",
@@ -55,11 +56,13 @@ func brokerCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.configFile, "config", "", "Kafka's server.properties")
 	cmd.Flags().StringVar(&f.data, "data", "", "log directory (log.dirs; default ./heiban-data)")
-	cmd.Flags().StringVar(&f.listen, "listen", "", "HOST:PORT to listen on (listeners; default 127.0.0.1:9092)")
+	cmd.Flags().StringVar(&f.listen, "listen", "",
+		"HOST:PORT to listen on (listeners; default 127.0.0.1:9092)")
 	cmd.Flags().Int32Var(&f.nodeID, "node-id", -1, "the node's id (node.id; default 1)")
 	cmd.Flags().StringArrayVarP(&f.overrides, "override", "o", nil, "key=value; may be repeated")
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "HOST:PORT to serve Prometheus metrics on")
-	cmd.Flags().StringVar(&f.pprof, "pprof", "", "HOST:PORT to serve Go profiles on, under /debug/pprof")
+	cmd.Flags().StringVar(&f.pprof, "pprof", "",
+		"HOST:PORT to serve Go profiles on, under /debug/pprof")
 	cmd.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }

@@ -107,10 +107,11 @@ func configAlter(conn *connection) *cobra.Command {
 		unset  []string
 	)
 	cmd := &cobra.Command{
-		Use:     "alter",
-		Short:   "Set and unset configurations",
-		Example: "  heiban config alter --topic news --set retention.ms=3600000 --delete cleanup.policy",
-		Args:    cobra.NoArgs,
+		Use:   "alter",
+		Short: "Set and unset configurations",
+		Example: "  heiban config alter --topic news --set retention.ms=3600000 " +
+			"--delete cleanup.policy",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			values, err := pairs("set", set)
 			if err != nil {
@@ -118,7 +119,8 @@ func configAlter(conn *connection) *cobra.Command {
 			}
 			var changes []kadm.AlterConfig
 			for key, value := range values {
-				changes = append(changes, kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: &value})
+				changes = append(changes,
+					kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: &value})
 			}
 			for _, key := range unset {
 				changes = append(changes, kadm.AlterConfig{Op: kadm.DeleteConfig, Name: key})

@@ -40,11 +40,14 @@ func consumeCommand() *cobra.Command {
 	}
 	f.flags(cmd)
 	cmd.Flags().StringVar(&f.format, "format", "%v\n",
-		"what to print: %t topic, %p partition, %o offset, %k key, %v value, %h headers, %d timestamp")
-	cmd.Flags().StringVar(&f.isolation, "isolation", "read_uncommitted", "read_uncommitted or read_committed")
+		"what to print: %t topic, %p partition, %o offset, %k key, %v value, %h headers, "+
+			"%d timestamp")
+	cmd.Flags().StringVar(&f.isolation, "isolation", "read_uncommitted",
+		"read_uncommitted or read_committed")
 	cmd.Flags().Int32SliceVar(&f.partitions, "partition", nil, "only these partitions")
 	cmd.Flags().Int64Var(&f.max, "max", 0, "stop after this many records (0: never)")
-	cmd.Flags().DurationVar(&f.idle, "exit-after", 0, "stop when nothing came for this long (0: never)")
+	cmd.Flags().DurationVar(&f.idle, "exit-after", 0,
+		"stop when nothing came for this long (0: never)")
 	cmd.Flags().BoolVar(&f.fromBeginning, "from-beginning", false, "start with the oldest record")
 	return cmd
 }
@@ -70,7 +73,8 @@ func (f *consumeFlags) options(topic string) ([]kgo.Opt, error) {
 	for _, p := range f.partitions {
 		chosen[p] = start
 	}
-	return append(options, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: chosen})), nil
+	return append(options,
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: chosen})), nil
 }
 
 func (f *consumeFlags) run(ctx context.Context, topic string, stdout io.Writer) error {

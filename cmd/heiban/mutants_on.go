@@ -39,7 +39,8 @@ func addMutants(parent *cobra.Command) {
 		},
 	}
 	cmd.Flags().Uint64Var(&options.From, "from", 1, "first seed")
-	cmd.Flags().Uint64Var(&options.BudgetMax, "budget", 0, "seeds per scenario at most (0: the mutant's own)")
+	cmd.Flags().Uint64Var(&options.BudgetMax, "budget", 0,
+		"seeds per scenario at most (0: the mutant's own)")
 	cmd.Flags().IntVar(&options.Jobs, "jobs", runtime.GOMAXPROCS(0), "hunts at a time")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per mutant")
 	parent.AddCommand(cmd)
@@ -50,7 +51,8 @@ func addMutants(parent *cobra.Command) {
 func printKills(out io.Writer, kills []scenarios.Kill, asJSON bool) error {
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	if !asJSON {
-		fmt.Fprintln(table, "mutant\tkilled\tchecker\tkind\texpected\tscenario\tseed\tseeds to kill\tseeds run\thits")
+		fmt.Fprintln(table, "mutant\tkilled\tchecker\tkind\texpected\tscenario\tseed\t"+
+			"seeds to kill\tseeds run\thits")
 	}
 	var failed error
 	for _, k := range kills {
@@ -63,8 +65,9 @@ func printKills(out io.Writer, kills []scenarios.Kill, asJSON bool) error {
 			}
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%t\t%s\t%s\t%t\t%s\t%d\t%d\t%d\t%d\n", k.ID, k.Killed, k.Checker, k.Kind,
-			k.Expected, k.Scenario, k.Seed, k.SeedsToKill, k.SeedsRun, k.Hits)
+		fmt.Fprintf(table, "%s\t%t\t%s\t%s\t%t\t%s\t%d\t%d\t%d\t%d\n",
+			k.ID, k.Killed, k.Checker, k.Kind, k.Expected,
+			k.Scenario, k.Seed, k.SeedsToKill, k.SeedsRun, k.Hits)
 	}
 	if err := table.Flush(); err != nil {
 		return err

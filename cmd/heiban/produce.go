@@ -38,7 +38,8 @@ func produceCommand() *cobra.Command {
 	}
 	f.flags(cmd)
 	cmd.Flags().StringVar(&f.acks, "acks", "all", "0, 1 or all")
-	cmd.Flags().StringVar(&f.separator, "key-separator", "", "what parts key and value; without it there is no key")
+	cmd.Flags().StringVar(&f.separator, "key-separator", "",
+		"what parts key and value; without it there is no key")
 	cmd.Flags().StringVar(&f.compression, "compression", "none", "none, gzip, snappy, lz4 or zstd")
 	cmd.Flags().Int32Var(&f.partition, "partition", -1, "send to this partition only")
 	cmd.Flags().BoolVar(&f.idempotent, "idempotent", true, "deduplicate retries (acks=all only)")
@@ -53,11 +54,13 @@ func (f *produceFlags) options() ([]kgo.Opt, error) {
 		return nil, wrongUse("--acks %q: want 0, 1 or all", f.acks)
 	}
 	codec, ok := map[string]kgo.CompressionCodec{
-		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+		"none": kgo.NoCompression(),
+		"gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
 		"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
 	}[f.compression]
 	if !ok {
-		return nil, wrongUse("--compression %q: want none, gzip, snappy, lz4 or zstd", f.compression)
+		return nil, wrongUse("--compression %q: want none, gzip, snappy, lz4 or zstd",
+			f.compression)
 	}
 	options := []kgo.Opt{
 		kgo.RequiredAcks(acks), kgo.ProducerBatchCompression(codec), kgo.AllowAutoTopicCreation(),
@@ -72,7 +75,9 @@ func (f *produceFlags) options() ([]kgo.Opt, error) {
 	return options, nil
 }
 
-func (f *produceFlags) run(ctx context.Context, topic string, in io.Reader, errOut io.Writer) error {
+func (f *produceFlags) run(
+	ctx context.Context, topic string, in io.Reader, errOut io.Writer,
+) error {
 	options, err := f.options()
 	if err != nil {
 		return err

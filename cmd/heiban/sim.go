@@ -96,7 +96,8 @@ func simRun() *cobra.Command {
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "the seed that all of the run follows from")
 	cmd.Flags().BoolVar(&f.trace, "trace", false, "print every event")
 	cmd.Flags().BoolVar(&f.twice, "twice", false, "run again and compare the hashes")
-	cmd.Flags().BoolVar(&f.wire, "wire", false, "encode and decode every message (default: every fourth seed)")
+	cmd.Flags().BoolVar(&f.wire, "wire", false,
+		"encode and decode every message (default: every fourth seed)")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print a JSON object")
 	return cmd
 }
@@ -203,7 +204,8 @@ func simSweep() *cobra.Command {
 	cmd.Flags().StringVar(&f.seeds, "seeds", "1:100", "FROM:TO, both run")
 	cmd.Flags().DurationVar(&f.time, "time", 0, "begin no run after this long (0: run all seeds)")
 	cmd.Flags().IntVar(&f.jobs, "jobs", runtime.GOMAXPROCS(0), "runs at a time")
-	cmd.Flags().Uint64Var(&f.twice, "twice", 50, "run every so manyth seed twice and compare (0: none)")
+	cmd.Flags().Uint64Var(&f.twice, "twice", 50,
+		"run every so manyth seed twice and compare (0: none)")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object per scenario")
 	return cmd
 }
@@ -275,10 +277,12 @@ func (f *simSweepFlags) print(out io.Writer, result *scenarios.SweepResult) {
 		return
 	}
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "scenario\tseeds\tevents\tfailures\texcused\tsimulated s\tCPU s\tevents/s\thash")
+	fmt.Fprintln(table,
+		"scenario\tseeds\tevents\tfailures\texcused\tsimulated s\tCPU s\tevents/s\thash")
 	for _, s := range result.Summaries {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%.0f\t%.1f\t%.0f\t%s\n", s.Scenario, s.Seeds, s.Events,
-			s.Failures, s.Excused, s.SimulatedSeconds, s.WallSeconds, s.EventsPerSecond, s.Hash)
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%.0f\t%.1f\t%.0f\t%s\n",
+			s.Scenario, s.Seeds, s.Events, s.Failures, s.Excused,
+			s.SimulatedSeconds, s.WallSeconds, s.EventsPerSecond, s.Hash)
 	}
 	table.Flush()
 }

@@ -53,12 +53,14 @@ func topicCreate(conn *connection) *cobra.Command {
 			for key, value := range set {
 				values[key] = &value
 			}
-			made, err := admin.CreateTopics(cmd.Context(), partitions, replication, values, topics...)
+			made, err := admin.CreateTopics(cmd.Context(), partitions, replication,
+				values, topics...)
 			if err != nil {
 				return err
 			}
 			for _, one := range made.Sorted() {
-				if ifNotExists && one.Err != nil && strings.Contains(one.Err.Error(), "TOPIC_ALREADY_EXISTS") {
+				if ifNotExists && one.Err != nil &&
+					strings.Contains(one.Err.Error(), "TOPIC_ALREADY_EXISTS") {
 					continue
 				}
 				if one.Err != nil {
@@ -69,9 +71,12 @@ func topicCreate(conn *connection) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().Int32Var(&partitions, "partitions", -1, "number of partitions (-1: the broker's default)")
-	cmd.Flags().Int16Var(&replication, "replication-factor", -1, "replicas (-1: the broker's default)")
-	cmd.Flags().StringArrayVar(&configs, "config", nil, "a topic configuration key=value; may be repeated")
+	cmd.Flags().Int32Var(&partitions, "partitions", -1,
+		"number of partitions (-1: the broker's default)")
+	cmd.Flags().Int16Var(&replication, "replication-factor", -1,
+		"replicas (-1: the broker's default)")
+	cmd.Flags().StringArrayVar(&configs, "config", nil,
+		"a topic configuration key=value; may be repeated")
 	cmd.Flags().BoolVar(&ifNotExists, "if-not-exists", false, "an existing topic is no error")
 	return cmd
 }
@@ -146,7 +151,9 @@ func topicDescribe(conn *connection) *cobra.Command {
 	return cmd
 }
 
-func printTopics(ctx context.Context, out io.Writer, admin *kadm.Client, topics kadm.TopicDetails) error {
+func printTopics(
+	ctx context.Context, out io.Writer, admin *kadm.Client, topics kadm.TopicDetails,
+) error {
 	configs := map[string]string{}
 	if names := topics.Names(); len(names) > 0 {
 		described, err := admin.DescribeTopicConfigs(ctx, names...)
@@ -159,7 +166,8 @@ func printTopics(ctx context.Context, out io.Writer, admin *kadm.Client, topics 
 	}
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	for _, t := range topics.Sorted() {
-		fmt.Fprintf(table, "Topic: %s\tTopicId: %s\tPartitionCount: %d\tReplicationFactor: %d\tConfigs: %s\n",
+		fmt.Fprintf(table,
+			"Topic: %s\tTopicId: %s\tPartitionCount: %d\tReplicationFactor: %d\tConfigs: %s\n",
 			t.Topic, t.ID, len(t.Partitions), t.Partitions.NumReplicas(), configs[t.Topic])
 		for _, p := range t.Partitions.Sorted() {
 			fmt.Fprintf(table, "\tPartition: %d\tLeader: %d\tReplicas: %s\tIsr: %s\n",
