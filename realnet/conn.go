@@ -338,7 +338,7 @@ func (c *conn) parse(h *wire.Header, body []byte) (wire.Request, error) {
 	const produceKey, fetchKey = 0, 1
 	switch h.Key {
 	case produceKey:
-		r := c.newProduce()
+		r := takeSpare(c, &c.spareProduce)
 		if err := r.Parse(h.Version, body); err != nil {
 			return nil, err
 		}
@@ -346,7 +346,7 @@ func (c *conn) parse(h *wire.Header, body []byte) (wire.Request, error) {
 		core.Prepare(d.image.Load(), d.codec, d.now().Wall, r)
 		return r, nil
 	case fetchKey:
-		r := c.newFetch()
+		r := takeSpare(c, &c.spareFetch)
 		if err := r.Parse(h.Version, body); err != nil {
 			return nil, err
 		}
@@ -358,26 +358,17 @@ func (c *conn) parse(h *wire.Header, body []byte) (wire.Request, error) {
 	}
 }
 
-func (c *conn) newProduce() *wire.ProduceRequest {
+// takeSpare takes one of a connection's spare requests, or makes one.
+func takeSpare[T any](c *conn, spare *[]*T) *T {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n := len(c.spareProduce); n > 0 {
-		r := c.spareProduce[n-1]
-		c.spareProduce = c.spareProduce[:n-1]
-		return r
+	n := len(*spare)
+	if n == 0 {
+		return new(T)
 	}
-	return &wire.ProduceRequest{}
-}
-
-func (c *conn) newFetch() *wire.FetchRequest {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if n := len(c.spareFetch); n > 0 {
-		r := c.spareFetch[n-1]
-		c.spareFetch = c.spareFetch[:n-1]
-		return r
-	}
-	return &wire.FetchRequest{}
+	r := (*spare)[n-1]
+	*spare = (*spare)[:n-1]
+	return r
 }
 
 // admit waits until fewer than inFlightMax requests are unanswered. A client that
