@@ -88,6 +88,14 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// writeAll writes src through an encoder, and ends what it writes.
+func writeAll(w io.WriteCloser, src []byte) error {
+	if _, err := w.Write(src); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
 // expand appends to dst what r expands src to, of which srcLen bytes are given.
 func expand(dst []byte, r io.Reader, srcLen, bytesMax int) ([]byte, error) {
 	start := len(dst)

@@ -37,10 +37,7 @@ func (c *Codec) lz4(dst []byte, level int, src []byte) ([]byte, error) {
 			return dst, err
 		}
 	}
-	if _, err := w.Write(src); err != nil {
-		return dst, err
-	}
-	if err := w.Close(); err != nil {
+	if err := writeAll(w, src); err != nil {
 		return dst, err
 	}
 	w.Reset(nil)
