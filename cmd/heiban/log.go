@@ -143,8 +143,8 @@ func (d *dump) batch(pos int64, data []byte, h *batch.Header) error {
 		Position: pos, BaseOffset: h.BaseOffset, LastOffset: h.LastOffset(), Count: h.RecordCount,
 		Size: h.Size, PartitionLeaderEpoch: h.PartitionLeaderEpoch, MaxTimestamp: h.MaxTimestamp,
 		Compression: h.Codec().String(), ProducerID: h.ProducerID, ProducerEpoch: h.ProducerEpoch,
-		BaseSequence: h.BaseSequence, IsTransactional: h.IsTransactional(), IsControl: h.IsControl(),
-		IsValid: batch.ValidCRC(data, h),
+		BaseSequence: h.BaseSequence, IsTransactional: h.IsTransactional(),
+		IsControl: h.IsControl(), IsValid: batch.ValidCRC(data, h),
 	}
 	d.broken = d.broken || !b.IsValid
 	if d.records && b.IsValid {
@@ -156,14 +156,14 @@ func (d *dump) batch(pos int64, data []byte, h *batch.Header) error {
 		return json.NewEncoder(d.out).Encode(b)
 	}
 	fmt.Fprintf(d.out, "baseOffset: %d lastOffset: %d count: %d baseSequence: %d producerId: %d "+
-		"producerEpoch: %d partitionLeaderEpoch: %d isTransactional: %t isControl: %t position: %d "+
-		"maxTimestamp: %d size: %d compresscodec: %s isvalid: %t\n",
+		"producerEpoch: %d partitionLeaderEpoch: %d isTransactional: %t isControl: %t "+
+		"position: %d maxTimestamp: %d size: %d compresscodec: %s isvalid: %t\n",
 		b.BaseOffset, b.LastOffset, b.Count, b.BaseSequence, b.ProducerID, b.ProducerEpoch,
 		b.PartitionLeaderEpoch, b.IsTransactional, b.IsControl, b.Position, b.MaxTimestamp, b.Size,
 		b.Compression, b.IsValid)
 	for _, r := range b.Records {
-		fmt.Fprintf(d.out, "| offset: %d timestamp: %d key: %s payload: %s\n", r.Offset, r.Timestamp,
-			orNull(r.Key), orNull(r.Value))
+		fmt.Fprintf(d.out, "| offset: %d timestamp: %d key: %s payload: %s\n",
+			r.Offset, r.Timestamp, orNull(r.Key), orNull(r.Value))
 	}
 	return nil
 }
@@ -178,7 +178,8 @@ func (b *dumpedBatch) readRecords(data []byte, h *batch.Header) error {
 	var r batch.Record
 	for records.Next(&r) {
 		b.Records = append(b.Records, dumpedRecord{
-			Offset: h.Offset(&r), Timestamp: h.Timestamp(&r), Key: text(r.Key), Value: text(r.Value),
+			Offset: h.Offset(&r), Timestamp: h.Timestamp(&r),
+			Key: text(r.Key), Value: text(r.Value),
 		})
 	}
 	return records.Err()

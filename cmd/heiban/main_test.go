@@ -73,7 +73,8 @@ func TestProperties(t *testing.T) {
 		configFile: file, listen: "h:9", nodeID: -1, overrides: []string{"num.partitions=7"},
 	}
 	props, err := f.properties([]string{
-		"KAFKA_NUM_PARTITIONS=5", "KAFKA_CFG_LOG_RETENTION_HOURS=6", "KAFKA_HEAP_OPTS=-Xmx1g", "PATH=/",
+		"KAFKA_NUM_PARTITIONS=5", "KAFKA_CFG_LOG_RETENTION_HOURS=6",
+		"KAFKA_HEAP_OPTS=-Xmx1g", "PATH=/",
 	})
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{
@@ -130,15 +131,19 @@ func TestClientCommands(t *testing.T) {
 
 	require.Equal(t, "news\nother\n", ok("", "topic", "list"))
 	require.Equal(t, "[\"news\",\"other\"]\n", ok("", "topic", "list", "--json"))
-	require.Equal(t, "news has 4 partitions\n", ok("", "topic", "alter", "news", "--partitions", "4"))
+	require.Equal(t, "news has 4 partitions\n",
+		ok("", "topic", "alter", "news", "--partitions", "4"))
 	described := ok("", "topic", "describe", "news")
 	require.Contains(t, described, "PartitionCount: 4")
 	require.Contains(t, described, "retention.ms=3600000")
 	require.Contains(t, described, "Leader: 1")
 
-	ok("", "config", "alter", "--topic", "news", "--set", "cleanup.policy=compact", "--delete", "retention.ms")
-	require.Regexp(t, `cleanup.policy +compact +DYNAMIC_TOPIC_CONFIG`, ok("", "config", "describe", "--topic", "news"))
-	require.Contains(t, ok("", "config", "describe", "--broker", "1", "--json"), `"log.retention.ms"`)
+	ok("", "config", "alter", "--topic", "news",
+		"--set", "cleanup.policy=compact", "--delete", "retention.ms")
+	require.Regexp(t, `cleanup.policy +compact +DYNAMIC_TOPIC_CONFIG`,
+		ok("", "config", "describe", "--topic", "news"))
+	require.Contains(t, ok("", "config", "describe", "--broker", "1", "--json"),
+		`"log.retention.ms"`)
 
 	require.Equal(t, "deleted other\n", ok("", "topic", "delete", "other"))
 	require.Equal(t, "news\n", ok("", "topic", "list"))
@@ -175,7 +180,9 @@ func TestSimCommands(t *testing.T) {
 	require.Contains(t, out, "PASS power-loss-fsync seed 42")
 
 	var first, second runReport
-	for wire, report := range map[string]*runReport{"--wire=true": &first, "--wire=false": &second} {
+	for wire, report := range map[string]*runReport{
+		"--wire=true": &first, "--wire=false": &second,
+	} {
 		_, out, _ = heiban("", "sim", "run", "crash-under-load", "--seed", "3", "--json", wire)
 		require.NoError(t, json.Unmarshal([]byte(out), report))
 	}
@@ -186,7 +193,8 @@ func TestSimCommands(t *testing.T) {
 	require.Zero(t, status)
 	require.Greater(t, strings.Count(out, "\n"), 100)
 
-	status, out, errOut = heiban("", "sim", "sweep", "retention", "compaction", "--seeds", "1:3", "--json")
+	status, out, errOut = heiban("", "sim", "sweep", "retention", "compaction",
+		"--seeds", "1:3", "--json")
 	require.Zero(t, status, errOut)
 	require.Equal(t, 2, strings.Count(out, "\n"))
 	require.Contains(t, out, `"scenario":"retention","seeds":3`)
