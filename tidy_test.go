@@ -33,29 +33,41 @@ var layers = map[string][]string{
 	"core/wire":      {"core/batch", "core/errcode", "core/invariant", "core/log"},
 	"core/config":    {"clock", "core/batch", "core/errcode", "core/invariant", "core/log"},
 	"core/metadata":  {"clock", "core/config", "core/errcode", "core/invariant", "core/log"},
-	"core/controller": {"clock", "core/config", "core/errcode", "core/invariant", "core/log", "core/metadata",
-		"core/mutant"},
+	"core/controller": {
+		"clock", "core/config", "core/errcode", "core/invariant", "core/log", "core/metadata",
+		"core/mutant",
+	},
 	"core/quorum":  {"clock", "core/invariant", "core/mutant"},
 	"core/replica": {"clock", "core/errcode", "core/invariant", "core/mutant"},
-	"core": {"clock", "core/batch", "core/config", "core/controller", "core/errcode", "core/invariant",
-		"core/log", "core/metadata", "core/mutant", "core/replica", "core/wire"},
+	"core": {
+		"clock", "core/batch", "core/config", "core/controller", "core/errcode",
+		"core/invariant", "core/log", "core/metadata", "core/mutant", "core/replica",
+		"core/wire",
+	},
 	"netsim":             {"clock"},
 	"netsim/conformance": {"clock", "netsim"},
 	"checker":            {"clock"},
-	"sim": {"clock", "core", "core/batch", "core/compress", "core/config", "core/errcode", "core/invariant",
-		"core/log", "core/metadata", "core/mutant", "core/wire", "netsim", "checker"},
+	"sim": {
+		"clock", "core", "core/batch", "core/compress", "core/config", "core/errcode",
+		"core/invariant", "core/log", "core/metadata", "core/mutant", "core/wire",
+		"netsim", "checker",
+	},
 	"sim/conformance": {"clock", "core/log", "sim"},
-	"scenarios": {"clock", "checker", "core/batch", "core/compress", "core/log", "core/mutant", "netsim",
-		"sim"},
-	"realnet": {"clock", "core", "core/batch", "core/compress", "core/config", "core/errcode", "core/invariant", "core/log",
-		"core/metadata", "core/wire"},
+	"scenarios": {
+		"clock", "checker", "core/batch", "core/compress", "core/log", "core/mutant",
+		"netsim", "sim",
+	},
+	"realnet": {
+		"clock", "core", "core/batch", "core/compress", "core/config", "core/errcode",
+		"core/invariant", "core/log", "core/metadata", "core/wire",
+	},
 }
 
 // pure are the packages whose behaviour may depend on nothing but their input.
 var pure = []string{
-	"clock", "core", "core/batch", "core/config", "core/controller", "core/errcode", "core/invariant",
-	"core/log", "core/metadata", "core/mutant", "core/quorum", "core/replica", "core/wire", "netsim",
-	"sim", "checker",
+	"clock", "core", "core/batch", "core/config", "core/controller", "core/errcode",
+	"core/invariant", "core/log", "core/metadata", "core/mutant", "core/quorum", "core/replica",
+	"core/wire", "netsim", "sim", "checker",
 }
 
 // pureStd is what pure packages may use of the standard library.
@@ -149,7 +161,9 @@ func TestPurePackagesStayPure(t *testing.T) {
 	for _, dir := range pure {
 		files := slices.DeleteFunc(slices.Clone(packages[dir]), mutantsOnly)
 		require.NotEmpty(t, files, dir)
-		info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}}
+		info := &types.Info{
+			Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{},
+		}
 		_, err := conf.Check(module+dir, fset, files, info)
 		require.NoError(t, err, dir)
 		for _, file := range files {
@@ -161,7 +175,8 @@ func TestPurePackagesStayPure(t *testing.T) {
 // mutantsOnly reports whether a file is left out of a normal build.
 func mutantsOnly(file *ast.File) bool {
 	for _, group := range file.Comments {
-		if group.Pos() < file.Package && strings.Contains(group.List[0].Text, "//go:build mutants") {
+		first := group.List[0].Text
+		if group.Pos() < file.Package && strings.Contains(first, "//go:build mutants") {
 			return true
 		}
 	}
@@ -186,7 +201,7 @@ func checkPurity(t *testing.T, fset *token.FileSet, file *ast.File, info *types.
 		case *ast.SelectorExpr:
 			checkMapsFunc(fail, fset, n, info, excused)
 		case *ast.GenDecl:
-			checkGlobals(fail, file, n, info)
+			checkGlobals(fail, file, n)
 		}
 		return true
 	})
@@ -209,14 +224,15 @@ func checkMapsFunc(fail func(ast.Node, string, ...any), fset *token.FileSet, sel
 }
 
 // checkGlobals allows package variables only where they are constants in spirit.
-func checkGlobals(fail func(ast.Node, string, ...any), file *ast.File, decl *ast.GenDecl, _ *types.Info) {
+func checkGlobals(fail func(ast.Node, string, ...any), file *ast.File, decl *ast.GenDecl) {
 	if decl.Tok != token.VAR || !slices.Contains(file.Decls, ast.Decl(decl)) {
 		return
 	}
 	for _, spec := range decl.Specs {
 		for i, name := range spec.(*ast.ValueSpec).Names {
 			if name.Name != "_" && len(spec.(*ast.ValueSpec).Values) <= i {
-				fail(name, "%s is a package variable without a value: state belongs in a struct", name.Name)
+				fail(name, "%s is a package variable without a value: state belongs in a struct",
+					name.Name)
 			}
 		}
 	}
