@@ -162,7 +162,7 @@ func DescribeCluster(
 	}
 	for _, b := range m.Brokers() {
 		e := b.Endpoint(v.Listener)
-		if e == nil || b.Fenced && !(req.Version >= 2 && req.IncludeFencedBrokers) {
+		if e == nil || b.Fenced && (req.Version < 2 || !req.IncludeFencedBrokers) {
 			continue
 		}
 		out := kmsg.NewDescribeClusterResponseBroker()

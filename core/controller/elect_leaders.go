@@ -26,7 +26,7 @@ func (c *Controller) ElectLeaders(
 ) Result[*kmsg.ElectLeadersResponse] {
 	resp := req.ResponseKind().(*kmsg.ElectLeadersResponse)
 	out := Result[*kmsg.ElectLeadersResponse]{Response: resp}
-	kind := online
+	var kind election
 	switch {
 	case req.Version == 0 || req.ElectionType == preferredElection:
 		kind = preferred

@@ -59,7 +59,7 @@ func (e *Engine) observe(now clock.Instant, rd *raft.Ready, fx *Effects) {
 	}
 	role, leader := e.role, e.leader
 	if rd.SoftState != nil {
-		role, leader = roleOf(rd.SoftState.RaftState), rd.SoftState.Lead
+		role, leader = roleOf(rd.RaftState), rd.Lead
 	}
 	if role != e.role || e.hard.Term != before.Term {
 		e.role = role

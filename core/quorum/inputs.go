@@ -45,8 +45,8 @@ func (e *Engine) promotable() bool { return e.window.membership.IsVoter(nodeID(e
 // Advance does what is due by now. However late it is called, a leader ticks once: a
 // node that was paused gets to hear of its peers before it judges them.
 func (e *Engine) Advance(now clock.Instant, fx *Effects) {
-	switch {
-	case e.role == Leader:
+	switch e.role {
+	case Leader:
 		e.expireSnapshots(now, fx)
 		if now >= e.timer.tickAt {
 			e.timer.tickAt = now.Add(e.timer.heartbeat)
