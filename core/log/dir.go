@@ -30,7 +30,7 @@ type Dir struct {
 	Stray       []string       // directories set aside: a topic of the same name replaced theirs
 	Future      []string       // directories of unfinished moves between log directories
 	Unknown     []string       // directories that are not Kafka's
-	Warnings    []string       // files that could not be read and count as empty
+	Warnings    []string       // checkpoints that are damaged and count as empty
 	BrokerEpoch int64          // of the node's last life, if it stopped cleanly and told; or -1
 	DirectoryID [16]byte
 	Clean       bool // the last stop was clean
@@ -65,8 +65,11 @@ func (j *OpenDir) Run(d *Devices) (Result, error) {
 		return nil, fmt.Errorf("list log directory %s: %w", j.Path, err)
 	}
 	for _, e := range entries {
-		if e.Dir {
-			dir.sort(d.Files, j.Path, e.Name)
+		if !e.Dir {
+			continue
+		}
+		if err := dir.sort(d.Files, j.Path, e.Name); err != nil {
+			return nil, err
 		}
 	}
 	slices.SortFunc(dir.Partitions, func(a, b PartitionDir) int {
@@ -77,7 +80,9 @@ func (j *OpenDir) Run(d *Devices) (Result, error) {
 			return nil, fmt.Errorf("remove deleted partition %s: %w", name, err)
 		}
 	}
-	dir.readCheckpoints(d.Files, j.Path)
+	if err := dir.readCheckpoints(d.Files, j.Path); err != nil {
+		return nil, err
+	}
 	return dir, nil
 }
 
@@ -188,18 +193,20 @@ func (j *OpenDir) takeCleanMarker(files Files, dir *Dir) error {
 	return nil
 }
 
-// sort puts a directory where it belongs.
-func (dir *Dir) sort(files Files, parent, name string) {
+// sort puts a directory where it belongs. Whose partition it is must be known: taken
+// for a stray, it would be set aside with all its records and made anew.
+func (dir *Dir) sort(files Files, parent, name string) error {
 	topic, partition, ok := parseDirName(name)
 	switch {
 	case ok:
 		p := PartitionDir{Topic: topic, Partition: partition, Path: path.Join(parent, name)}
-		text, err := readSmallFile(files, path.Join(p.Path, partitionMetadataFile))
+		metadata := path.Join(p.Path, partitionMetadataFile)
+		text, err := readSmallFile(files, metadata)
 		if err == nil {
-			p.TopicID, err = parsePartitionMetadata(path.Join(p.Path, partitionMetadataFile), text)
+			p.TopicID, err = parsePartitionMetadata(metadata, text)
 		}
 		if err != nil && !errors.Is(err, ErrNotExist) {
-			dir.Warnings = append(dir.Warnings, err.Error())
+			return err
 		}
 		dir.Partitions = append(dir.Partitions, p)
 	case isSetAside(name, deleteDirSuffix):
@@ -211,11 +218,12 @@ func (dir *Dir) sort(files Files, parent, name string) {
 	default:
 		dir.Unknown = append(dir.Unknown, name)
 	}
+	return nil
 }
 
 // readCheckpoints adds to the partitions what the checkpoints say of them. One that
-// cannot be read counts as empty: recovery then looks at more than it needs to.
-func (dir *Dir) readCheckpoints(files Files, parent string) {
+// is damaged counts as empty: recovery then looks at more than it needs to.
+func (dir *Dir) readCheckpoints(files Files, parent string) error {
 	for _, c := range []struct {
 		name  string
 		field func(*PartitionDir) *int64
@@ -225,13 +233,16 @@ func (dir *Dir) readCheckpoints(files Files, parent string) {
 		{highWatermarkFile, func(p *PartitionDir) *int64 { return &p.HighWatermark }},
 		{cleanerFile, func(p *PartitionDir) *int64 { return &p.CleanerPoint }},
 	} {
-		var entries []Checkpoint
 		name := path.Join(parent, c.name)
 		text, err := readSmallFile(files, name)
-		if err == nil {
-			entries, err = parseCheckpoints(name, text)
+		if errors.Is(err, ErrNotExist) {
+			continue
 		}
-		if err != nil && !errors.Is(err, ErrNotExist) {
+		if err != nil {
+			return err
+		}
+		entries, err := parseCheckpoints(name, text)
+		if err != nil {
 			dir.Warnings = append(dir.Warnings, err.Error())
 		}
 		for _, e := range entries {
@@ -244,6 +255,7 @@ func (dir *Dir) readCheckpoints(files Files, parent string) {
 			}
 		}
 	}
+	return nil
 }
 
 func comparePartitions(topicA string, partitionA int32, topicB string, partitionB int32) int {

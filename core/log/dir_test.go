@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -36,7 +37,7 @@ func fullDir() *memFiles {
 		"cleaner-offset-checkpoint":        "0\n1\nt 0 broken\n",
 		"t-0/partition.metadata":           "version: 0\ntopic_id: AQAAAAAAAAAAAAAAAAAAAA",
 		"t-0/00000000000000000000.log":     "",
-		"t-10/partition.metadata":          "damaged",
+		"t-10/00000000000000000000.log":    "",
 		"t-2/00000000000000000000.log":     "",
 		"a-b-1/00000000000000000000.log":   "",
 		"t-1.0123456789abcdef0123456789abcdef-delete/00000000000000000000.log": "",
@@ -77,9 +78,8 @@ func TestOpenDirFull(t *testing.T) {
 	m := fullDir()
 	dir, err := openDir(m, openTestDir())
 	require.NoError(t, err)
-	require.Len(t, dir.Warnings, 2)
-	require.Contains(t, dir.Warnings[0], "/data/heiban/t-10/partition.metadata: 1 lines")
-	require.Contains(t, dir.Warnings[1], `/data/heiban/cleaner-offset-checkpoint:3: "t 0 broken"`)
+	require.Len(t, dir.Warnings, 1)
+	require.Contains(t, dir.Warnings[0], `/data/heiban/cleaner-offset-checkpoint:3: "t 0 broken"`)
 	dir.Warnings = nil
 	require.Equal(t, &Dir{
 		ClusterID: "old-cluster", DirectoryID: [16]byte{1: 7}, BrokerEpoch: 42, Clean: true,
@@ -141,6 +141,43 @@ func TestOpenDirRefuses(t *testing.T) {
 	m.budget = 0
 	_, err = openDir(m, openTestDir())
 	require.EqualError(t, err, `/data/heiban/meta.properties: version "9", want 1`)
+}
+
+// unreadable is a disk on which one file cannot be read.
+type unreadable struct {
+	*memFiles
+	path string
+}
+
+var errUnreadable = errors.New("input/output error")
+
+func (u unreadable) Open(name string) (File, error) {
+	if name == u.path {
+		return nil, errUnreadable
+	}
+	return u.memFiles.Open(name)
+}
+
+// TestOpenDirUnreadable: what cannot be read now may be whole. Taken for missing, it
+// would cost a partition its records, or its log start offset.
+func TestOpenDirUnreadable(t *testing.T) {
+	for _, name := range []string{
+		"meta.properties", ".kafka_cleanshutdown", "t-0/partition.metadata",
+		"recovery-point-offset-checkpoint", "log-start-offset-checkpoint",
+		"replication-offset-checkpoint", "cleaner-offset-checkpoint",
+	} {
+		m := fullDir()
+		_, err := openTestDir().Run(&Devices{Files: unreadable{m, "/data/heiban/" + name}})
+		require.ErrorIs(t, err, errUnreadable, name)
+	}
+}
+
+// TestOpenDirDamagedTopicID: a partition whose topic is not known is not set aside.
+func TestOpenDirDamagedTopicID(t *testing.T) {
+	m := fullDir()
+	m.put("/data/heiban/t-10/partition.metadata", []byte("damaged"))
+	_, err := openDir(m, openTestDir())
+	require.EqualError(t, err, "/data/heiban/t-10/partition.metadata: 1 lines, want 2")
 }
 
 func TestOpenDirAddsDirectoryID(t *testing.T) {

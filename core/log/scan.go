@@ -104,11 +104,11 @@ func (s *openSegment) header(pos int64, h *batch.Header) (reason string, err err
 	if err != nil {
 		return "", err
 	}
-	if err := batch.Parse(p, h); err != nil {
-		if errors.Is(err, batch.ErrMagic) && s.isOldFormat(pos, p) {
-			return "", fmt.Errorf("%s at %d: %w", s.path, pos, errOldFormat)
+	if invalid := batch.Parse(p, h); invalid != nil {
+		if errors.Is(invalid, batch.ErrMagic) {
+			err = s.checkFormat(pos, p)
 		}
-		return err.Error(), nil
+		return invalid.Error(), err
 	}
 	switch {
 	case pos+int64(h.Size) > s.size:
@@ -119,19 +119,22 @@ func (s *openSegment) header(pos int64, h *batch.Header) (reason string, err err
 	return "", nil
 }
 
-// isOldFormat says that a whole message of magic 0 or 1 with the right CRC starts at
-// p. To cut it off as torn would be a mistake.
-func (s *openSegment) isOldFormat(pos int64, p []byte) bool {
+// checkFormat returns an error if a whole message of magic 0 or 1 with the right CRC
+// starts at p. To cut it off as torn would be a mistake.
+func (s *openSegment) checkFormat(pos int64, p []byte) error {
 	length := int64(binary.BigEndian.Uint32(p[8:]))
 	end := pos + 12 + length
 	if p[16] > 1 || end > s.size || length > math.MaxInt32 {
-		return false
+		return nil
 	}
 	message := make([]byte, length)
-	if n, _ := s.f.ReadAt(message, pos+12); int64(n) < length {
-		return false
+	if n, err := s.f.ReadAt(message, pos+12); int64(n) < length {
+		return fmt.Errorf("read %s at %d: %w", s.path, pos+12, err)
 	}
-	return crc32.ChecksumIEEE(message[4:]) == binary.BigEndian.Uint32(message)
+	if crc32.ChecksumIEEE(message[4:]) != binary.BigEndian.Uint32(message) {
+		return nil
+	}
+	return fmt.Errorf("%s at %d: %w", s.path, pos, errOldFormat)
 }
 
 // endOf returns the end offset of the segment in a file that is known to be whole.
