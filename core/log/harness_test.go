@@ -59,7 +59,7 @@ type device struct {
 	cfg *Config
 	set *Settings
 	// what the broker's checkpoints hold
-	recoveryPoint, logStart, highWatermark int64
+	recoveryPoint, logStart, highWatermark, cleanerPoint int64
 }
 
 func newDevice() *device {
@@ -81,8 +81,8 @@ func (d *device) nextID() uint64 {
 func (d *device) start(clean bool) (*Recovered, error) {
 	j := &Recover{
 		Dir: testDir, Now: d.now, RecoveryPoint: d.recoveryPoint, LogStartOffset: d.logStart,
-		HighWatermark: d.highWatermark, TopicID: [16]byte{7}, Config: d.cfg, Settings: d.set,
-		Clean: clean, Create: true,
+		HighWatermark: d.highWatermark, CleanerPoint: d.cleanerPoint,
+		TopicID: [16]byte{7}, Config: d.cfg, Settings: d.set, Clean: clean, Create: true,
 	}
 	d.files.now = d.now.Wall
 	result, err := j.Run(&Devices{Files: d.files})
@@ -205,7 +205,7 @@ func (d *device) advance(millis int64) {
 // checkpoint saves what the broker saves now and then.
 func (d *device) checkpoint() {
 	d.recoveryPoint, d.logStart = d.log.RecoveryPoint(), d.log.LogStartOffset()
-	d.highWatermark = d.log.HighWatermark()
+	d.highWatermark, d.cleanerPoint = d.log.HighWatermark(), d.log.FirstDirtyOffset()
 }
 
 // testRecord is one record of a test batch.

@@ -100,9 +100,10 @@ func (r *recovery) loadSegment(f foundSegment, next int64) (*segment, error) {
 	if next == maxOffset {
 		return seg, nil
 	}
-	if unclean && seg.end < next && !r.Config.CleanupCompact {
-		// Whole batches were lost from the end of the file. Only compaction leaves
-		// gaps on purpose.
+	if unclean && seg.end < next && next > r.CleanerPoint {
+		// Whole batches were lost from the end of the file. What was compacted may end
+		// in a gap if Kafka did it; ours keeps the last batch of what it rewrites. Above
+		// the cleaner's checkpoint, a gap is a loss also in a log that is compacted.
 		r.repaired("%s: ends at offset %d where %d follows", f.Name, seg.end, next)
 		return seg, nil
 	}

@@ -19,7 +19,7 @@ type Recover struct {
 	RecoveryPoint  int64 // from the checkpoint; 0 if there is none
 	LogStartOffset int64
 	HighWatermark  int64
-	CleanerPoint   int64 // below it the log is compacted
+	CleanerPoint   int64 // below it the log is compacted, and may have gaps
 	TopicID        [16]byte
 	Config         *Config
 	Settings       *Settings

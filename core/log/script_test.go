@@ -136,6 +136,7 @@ func (s *script) configure(d *datadriven.TestData) {
 }
 
 func (s *script) openLog(d *datadriven.TestData) {
+	s.cleanerPoint = int64(arg(s.t, d, "cleaner-point", int(s.cleanerPoint)))
 	r, err := s.start(d.HasArg("clean"))
 	if err != nil {
 		fmt.Fprintf(&s.b, "error: %v\n", err)
