@@ -34,7 +34,9 @@ func (j *Judge) Destroyed(id PartitionID, offset int64, cause Cause) {
 		cause = Rot // it was taken for durable: recovery need not look there
 	}
 	p.rotten = p.rotten || cause != Power
-	p.rots = p.rots || cause == Rot
+	if cause == Rot && (!p.rots || offset < p.rotsFrom) {
+		p.rots, p.rotsFrom = true, offset
+	}
 	if p.required != noOffset {
 		p.required = min(p.required, offset)
 	}
@@ -67,6 +69,7 @@ func (j *Judge) Online(id PartitionID, start, end int64) {
 	j.truncate(p, start, end)
 	if start < p.logStart { // raised since the last checkpoint
 		p.startFellAt, p.earliest = j.tick(), nil
+		p.startBefore = max(p.startBefore, p.logStart)
 	}
 	p.logStart, p.reported, p.failedAt = start, start, noOffset
 	p.highWatermark = max(start, min(p.committed, end))

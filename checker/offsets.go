@@ -82,7 +82,8 @@ func (j *Judge) note(past []answer, offset int64) []answer {
 }
 
 // checkTime judges a look-up by time: the answer is not too early, and no whole
-// batch before it reaches the time.
+// batch before it reaches the time. An answer may be of a life whose raise of the log
+// start a restart forgot meanwhile; and what rot took is not found.
 func (j *Judge) checkTime(p *Partition, l *Listed) {
 	if l.Target < 0 {
 		return
@@ -100,12 +101,16 @@ func (j *Judge) checkTime(p *Partition, l *Listed) {
 	if p.policy.Compacted || l.Offset == noOffset {
 		return
 	}
+	start := p.logStart
+	if l.Called <= p.startFellAt {
+		start = max(start, p.startBefore)
+	}
 	for i := range p.batches {
 		b := &p.batches[i]
-		if b.EndOffset > l.Offset {
+		if b.EndOffset > l.Offset || p.rots && b.EndOffset > p.rotsFrom {
 			return
 		}
-		if b.BaseOffset >= p.logStart && b.MaxTimestamp >= l.Target {
+		if b.BaseOffset >= start && b.MaxTimestamp >= l.Target {
 			j.Report(ListOffsetsMonotone, "time-not-first", "%s: asked for %d, told offset %d, "+
 				"batch at %d reaches %d", p.Name, l.Target, l.Offset, b.BaseOffset, b.MaxTimestamp)
 			return

@@ -36,13 +36,15 @@ type Partition struct {
 
 	lifeStart   int64 // log end offset when this life began
 	startFellAt int64 // judge's clock when a restart last forgot a raise of the log start
+	startBefore int64 // the highest log start that a restart forgot
 	truncatedAt int64 // judge's clock at the last excused loss
 	latest      []answer
 	earliest    []answer
 	deleted     bool
-	rots        bool // bit rot was planted at some time
-	named       int  // how many partitions have had this name
-	plain       bool // written without idempotence: retries may write twice
+	rots        bool  // bit rot was planted at some time
+	rotsFrom    int64 // the lowest offset that it took, if so
+	named       int   // how many partitions have had this name
+	plain       bool  // written without idempotence: retries may write twice
 }
 
 // span is the offsets in [from, to).

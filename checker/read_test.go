@@ -231,6 +231,65 @@ func TestListOffsetsByTime(t *testing.T) {
 	}
 }
 
+// TestOldAnswersByTime: what an answer must find is what lay behind the log start in
+// one of the lives that may have given it.
+func TestOldAnswersByTime(t *testing.T) {
+	list := func(b *bench, offset, called int64) {
+		b.Listed(&Listed{
+			Partition: p0, Target: 100, Offset: offset, Timestamp: 100, Called: called,
+		})
+	}
+	forgetful := func() (b *bench, before int64) {
+		b = newBench(t, Policy{})
+		for range 3 {
+			batch := at(b.send(2, "k"), b.Partition(p0).LogEnd())
+			batch.MaxTimestamp = 100
+			b.Appended(p0, batch)
+			b.Written(p0, batch.EndOffset)
+		}
+		b.HighWatermark(p0, 6, 6)
+		b.LogStart(p0, 2)
+		before = b.tick()
+		b.restart(0, 6)
+		return b, before
+	}
+	b, before := forgetful()
+	list(b, 2, before)
+	list(b, 0, before)
+	list(b, 0, b.tick())
+	b.expect()
+	list(b, 2, b.tick()) // asked in the life that starts at 0
+	b.expect("ListOffsetsMonotone/time-not-first")
+
+	b, before = forgetful()
+	list(b, 4, before) // no life started past 2
+	b.expect("ListOffsetsMonotone/time-not-first")
+}
+
+// TestRottenBatchesByTime: a batch that rot took is not found, one before it is.
+func TestRottenBatchesByTime(t *testing.T) {
+	for _, c := range []struct {
+		rot  int64
+		want []string
+	}{
+		{0, nil},
+		{2, []string{"ListOffsetsMonotone/time-not-first"}},
+	} {
+		b := newBench(t, Policy{})
+		for i := range int64(3) {
+			batch := at(b.send(2, "k"), 2*i)
+			batch.MaxTimestamp = 100
+			b.Appended(p0, batch)
+		}
+		b.Written(p0, 6)
+		b.HighWatermark(p0, 6, 6)
+		b.Destroyed(p0, 4, Rot)
+		b.Destroyed(p0, c.rot, Rot)
+		b.Listed(&Listed{Partition: p0, Target: 100, Offset: 4, Timestamp: 100, Called: b.tick()})
+		b.expect(c.want...)
+	}
+}
+
 func TestOutOfRange(t *testing.T) {
 	b := newBench(t, Policy{})
 	b.put(4, 1)
