@@ -157,7 +157,7 @@ func (b *Broker) recover(p *partition, cfg *log.Config) {
 	b.logs[p.id] = p
 	job := &log.Recover{
 		Dir: p.path(), Now: b.now, TopicID: p.topic.id, Config: cfg, Settings: &b.settings,
-		Clean: p.dir.found.Clean, Create: true,
+		Clean: p.dir.found.Clean, Create: true, Renew: p == &b.metalog.partition,
 	}
 	name := log.DirName(p.topic.name, p.index)
 	if found := p.dir.logs[name]; found != nil && found.TopicID == p.topic.id {

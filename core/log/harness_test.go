@@ -60,6 +60,8 @@ type device struct {
 	set *Settings
 	// what the broker's checkpoints hold
 	recoveryPoint, logStart, highWatermark, cleanerPoint int64
+
+	renew bool // goes into Recover
 }
 
 func newDevice() *device {
@@ -82,7 +84,8 @@ func (d *device) start(clean bool) (*Recovered, error) {
 	j := &Recover{
 		Dir: testDir, Now: d.now, RecoveryPoint: d.recoveryPoint, LogStartOffset: d.logStart,
 		HighWatermark: d.highWatermark, CleanerPoint: d.cleanerPoint,
-		TopicID: [16]byte{7}, Config: d.cfg, Settings: d.set, Clean: clean, Create: true,
+		TopicID: [16]byte{7}, Config: d.cfg, Settings: d.set,
+		Clean: clean, Create: true, Renew: d.renew,
 	}
 	d.files.now = d.now.Wall
 	result, err := j.Run(&Devices{Files: d.files})

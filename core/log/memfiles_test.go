@@ -40,6 +40,7 @@ type memNode struct {
 	durableNames map[string]*memNode
 	durableBytes []byte
 	pending      []memChange // since the last sync, in order
+	deaf         bool        // a sync failed and dropped the bytes: no other one writes them
 }
 
 // memChange is one change of a node that is not durable yet: names set (or taken
@@ -162,7 +163,7 @@ func (n *memNode) clone(seen map[*memNode]*memNode) *memNode {
 	}
 	c := &memNode{
 		bytes: slices.Clone(n.bytes), modified: n.modified,
-		durableBytes: slices.Clone(n.durableBytes),
+		durableBytes: slices.Clone(n.durableBytes), deaf: n.deaf,
 	}
 	seen[n] = c
 	c.names = cloneNames(n.names, seen)
@@ -215,6 +216,9 @@ func (n *memNode) syncAll() {
 }
 
 func (n *memNode) sync() {
+	if n.deaf {
+		return
+	}
 	n.durableBytes, n.durableNames = slices.Clone(n.bytes), maps.Clone(n.names)
 	n.pending = nil
 }
@@ -503,7 +507,7 @@ func (f *memFile) Sync() error {
 	if err := f.files.pay("sync %s", f.path); err != nil {
 		return err
 	}
-	f.node.durableBytes, f.node.pending = slices.Clone(f.node.bytes), nil
+	f.node.sync()
 	return nil
 }
 

@@ -25,6 +25,7 @@ type Recover struct {
 	Settings       *Settings
 	Clean          bool // the last stop was clean
 	Create         bool // make the directory if it is not there
+	Renew          bool // trust no sync before an unclean stop: it costs a copy of the tail
 }
 
 // Recovered is what Recover found. Text tells what had to be repaired, and is empty
@@ -86,7 +87,7 @@ func (j *Recover) Run(d *Devices) (Result, error) {
 func (r *recovery) run() error {
 	for _, step := range []func() error{
 		r.open, r.finishSwaps, r.loadEpochs, r.loadSegments, r.startEmpty,
-		r.cutEpochs, r.loadProducers, r.syncNames,
+		r.cutEpochs, r.loadProducers, r.renew, r.syncNames,
 	} {
 		if err := step(); err != nil {
 			return err
