@@ -13,8 +13,7 @@ func (d *Disk) rotTail() (Damage, bool) {
 	var last []named
 	for _, n := range d.files(nil, "", d.root) {
 		dir, name := split(n.path)
-		if !strings.HasSuffix(name, logFileSuffix) || n.size == 0 ||
-			strings.HasSuffix(dir, "-delete") {
+		if !strings.HasSuffix(name, logFileSuffix) || strings.HasSuffix(dir, "-delete") {
 			continue
 		}
 		if len(last) > 0 {
@@ -25,9 +24,10 @@ func (d *Disk) rotTail() (Damage, bool) {
 		last = append(last, n)
 	}
 	// The metadata of the cluster is the quorum's business: a lone node has no
-	// other copy of it.
+	// other copy of it. The segment before an empty one may be below the recovery
+	// point.
 	last = slices.DeleteFunc(last, func(n named) bool {
-		return strings.Contains(n.path, "__cluster_metadata")
+		return n.size == 0 || strings.Contains(n.path, "__cluster_metadata")
 	})
 	if len(last) == 0 {
 		return Damage{}, false
