@@ -212,6 +212,8 @@ func (d *Driver) writeRun(t *turn, run []writeOrder) error {
 	if err != nil {
 		return err
 	}
+	last := &run[len(run)-1]
+	run[0].handle.reserve(fd, last.Pos+int64(len(last.Data)))
 	if err := writeAllAt(fd, t.iov, run[0].Pos); err != nil {
 		return fmt.Errorf("write %s at %d: %w", run[0].File.Path, run[0].Pos, err)
 	}

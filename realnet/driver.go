@@ -51,6 +51,7 @@ type Driver struct {
 	closed    bool          // the core is not stepped any more
 	ready     chan struct{} // closed when the node serves
 	isReady   bool
+	closing   chan struct{} // closed by close
 	ended     chan struct{} // closed when the core has stopped or cannot go on
 	fatal     error         // why, if it cannot go on; set before ended is closed
 	hasEnded  bool
@@ -70,6 +71,7 @@ func newDriver(c stepper, codec batch.Codec, hs *handles, m *metrics) *Driver {
 		armed:   clock.Never,
 		ready:   make(chan struct{}),
 		ended:   make(chan struct{}),
+		closing: make(chan struct{}),
 	}
 	d.onReports = func([]core.Report) {}
 	d.devices = core.QueryDevices{Reader: hs, Devices: log.Devices{Files: Files{}, Codec: codec}}
@@ -188,6 +190,7 @@ func (d *Driver) start(workers int) {
 	for range workers {
 		d.spawned.Go(d.work)
 	}
+	d.spawned.Go(d.trimFiles)
 	t := d.newTurn()
 	d.step(t, &core.Started{}, nil)
 	t.drain()
@@ -204,6 +207,7 @@ func (d *Driver) close() {
 		s.wake.Broadcast()
 	}
 	d.mu.Unlock()
+	close(d.closing)
 	d.jobs.close()
 	d.spawned.Wait()
 	for _, s := range d.syncers {

@@ -35,6 +35,11 @@ type handle struct {
 	// wait for that.
 	opening sync.Mutex
 
+	// Changed by whoever writes to the file, read by others while it has no users.
+	reserved      int64 // room is reserved up to here; 0: none
+	quiet         bool  // not written to since the last trimQuiet
+	cannotReserve bool
+
 	// Under the table's mutex. A descriptor stays open while there are users.
 	fd       int
 	users    int
@@ -155,6 +160,7 @@ func (hs *handles) forget(h *handle) {
 
 func (hs *handles) closeDescriptor(h *handle) {
 	if h.fd >= 0 {
+		h.trim()
 		hs.rubbish = append(hs.rubbish, rubbish{fd: h.fd})
 		h.fd = -1
 		hs.open--

@@ -18,6 +18,11 @@ func syncfs(fd int) error {
 	return retry(func() error { return unix.Syncfs(fd) })
 }
 
+// fallocate reserves room for a part of a file, without changing its size.
+func fallocate(fd int, from, length int64) error {
+	return retry(func() error { return unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, from, length) })
+}
+
 // hasSyncfs says whether one call can sync many files.
 const hasSyncfs = true
 

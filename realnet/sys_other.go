@@ -16,6 +16,9 @@ func fdatasync(fd int) error {
 // syncfs makes everything durable on the file system that holds fd.
 func syncfs(int) error { return errors.ErrUnsupported }
 
+// fallocate reserves room for a part of a file, without changing its size.
+func fallocate(int, int64, int64) error { return errors.ErrUnsupported }
+
 // hasSyncfs says whether one call can sync many files.
 const hasSyncfs = false
 
