@@ -106,7 +106,9 @@ func (j *Judge) Inspected(id PartitionID, batches []Batch, damaged error) {
 			return
 		}
 	}
-	if !p.policy.Compacted {
+	if p.policy.Compacted {
+		j.checkKept(p, batches)
+	} else {
 		j.checkWhole(p, batches)
 	}
 }
@@ -129,6 +131,22 @@ func (j *Judge) checkWhole(p *Partition, batches []Batch) {
 	if next < p.logEnd {
 		j.Report(RecoveryFidelity, "hole", "%s: from %d to %d, but nothing is on disk at %d",
 			p.Name, p.logStart, p.logEnd, next)
+	}
+}
+
+// checkKept judges that what lies between log start and end, and that the cleaner may
+// not take, is on disk.
+func (j *Judge) checkKept(p *Partition, batches []Batch) {
+	for offset, i := p.logStart, 0; offset < p.logEnd; offset++ {
+		for i < len(batches) && batches[i].EndOffset <= offset {
+			i++
+		}
+		kept := i < len(batches) && batches[i].BaseOffset <= offset && batches[i].RecordCount > 0
+		if !kept && p.dataAt(offset) != nil && !p.superseded(offset) {
+			j.Report(RecoveryFidelity, "hole", "%s: from %d to %d, but the last record of its "+
+				"key at %d is not on disk", p.Name, p.logStart, p.logEnd, offset)
+			return
+		}
 	}
 }
 
