@@ -64,6 +64,7 @@ type Judge struct {
 	partitions map[PartitionID]*Partition
 	ordered    []*Partition // in order of appearance
 	attempts   map[uint64]*attempt
+	plain      map[PartitionID]bool // written without idempotence: retries may write twice
 	ops        []Op
 	found      []Violation
 	excused    Excused
@@ -82,6 +83,7 @@ func NewJudge(limits Limits) *Judge {
 		limits:     limits,
 		partitions: make(map[PartitionID]*Partition),
 		attempts:   make(map[uint64]*attempt),
+		plain:      make(map[PartitionID]bool),
 	}
 }
 

@@ -78,9 +78,8 @@ func (j *Judge) Happened(op Op, called int64) {
 	j.ops = append(j.ops, op)
 }
 
-// Plain says that somebody writes to a partition without idempotence.
+// Plain says that somebody writes to a partition without idempotence. Clients may know
+// of a partition before it is met.
 func (j *Judge) Plain(id PartitionID) {
-	if p := j.partitions[id]; p != nil {
-		p.plain = true
-	}
+	j.plain[id] = true
 }

@@ -26,7 +26,7 @@ func (j *Judge) CheckLogs() {
 	}
 	model := logModel()
 	for _, p := range j.ordered {
-		noLog := p.policy.Compacted || p.truncatedAt > 0 || p.plain || p.named > 1
+		noLog := p.policy.Compacted || p.truncatedAt > 0 || j.plain[p.ID] || p.named > 1
 		if noLog || len(histories[p.ID]) == 0 {
 			continue
 		}

@@ -179,9 +179,17 @@ func TestLogRegister(t *testing.T) {
 	b.CheckLogs()
 	b.expect("LogRegister/illegal")
 
-	// Who writes twice makes no such log.
+	// Who writes twice makes no such log, though the partition may not be met yet.
 	b = newBench(t, Policy{})
 	b.Plain(p0)
+	b.did(produce(1, 0, 11), Done)
+	b.did(latest(0), Done)
+	b.CheckLogs()
+	b.expect()
+	b = &bench{Judge: NewJudge(Limits{}), t: t}
+	b.Plain(p0)
+	b.Meet(p0, "a-0", Policy{})
+	b.Online(p0, 0, 0)
 	b.did(produce(1, 0, 11), Done)
 	b.did(latest(0), Done)
 	b.CheckLogs()
