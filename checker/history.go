@@ -80,6 +80,4 @@ func (j *Judge) Happened(op Op, called int64) {
 
 // Plain says that somebody writes to a partition without idempotence. Clients may know
 // of a partition before it is met.
-func (j *Judge) Plain(id PartitionID) {
-	j.plain[id] = true
-}
+func (j *Judge) Plain(id PartitionID) { j.plain[id] = true }

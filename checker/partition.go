@@ -44,7 +44,6 @@ type Partition struct {
 	rots        bool  // bit rot was planted at some time
 	rotsFrom    int64 // the lowest offset that it took, if so
 	named       int   // how many partitions have had this name
-	plain       bool  // written without idempotence: retries may write twice
 }
 
 // span is the offsets in [from, to).
