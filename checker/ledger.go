@@ -44,7 +44,8 @@ func (j *Judge) Destroyed(id PartitionID, offset int64, cause Cause) {
 
 // Online says that the partition is served again, or for the first time, with a
 // log from start to end. What the log held before must be there, but for what
-// injected faults destroyed.
+// injected faults destroyed. To have been recovered makes nothing durable: Synced
+// and Durable say what is.
 func (j *Judge) Online(id PartitionID, start, end int64) {
 	p := j.partitions[id]
 	switch {
@@ -75,10 +76,7 @@ func (j *Judge) Online(id PartitionID, start, end int64) {
 	p.highWatermark = max(start, min(p.committed, end))
 	p.required, p.riskFrom, p.rotten = noOffset, noOffset, false
 	p.written, p.lifeStart = end, end
-	p.synced = min(p.synced, end)
-	if p.policy.Fsync {
-		p.synced = end // recovery must have seen to it: the next power loss tells
-	}
+	p.synced = min(p.synced, end) // recovery may read what no sync has covered yet
 }
 
 // Inspected compares what is on disk after a recovery with what was appended: each
@@ -94,6 +92,30 @@ func (j *Judge) Inspected(id PartitionID, batches []Batch, damaged error) {
 	if damaged != nil || p.rots {
 		return
 	}
+	if n := p.known(batches); n < len(batches) {
+		b := &batches[n]
+		j.Report(RecoveryFidelity, "other-batch", "%s: the batch at %d to %d was never there",
+			p.Name, b.BaseOffset, b.EndOffset)
+		return
+	}
+	if p.policy.Compacted {
+		j.checkKept(p, batches)
+	} else {
+		j.checkWhole(p, batches)
+	}
+}
+
+// Durable says that the leader's disk holds these batches, the first of the log, and
+// would hold them without power too. Those that rot turned into others say nothing.
+func (j *Judge) Durable(id PartitionID, batches []Batch) {
+	p := j.partitions[id]
+	if n := p.known(batches); n > 0 {
+		p.synced = max(p.synced, batches[n-1].EndOffset)
+	}
+}
+
+// known returns how many of the batches, up to the first that was not, were appended.
+func (p *Partition) known(batches []Batch) int {
 	at := 0
 	for i := range batches {
 		b := &batches[i]
@@ -101,16 +123,10 @@ func (j *Judge) Inspected(id PartitionID, batches []Batch, damaged error) {
 			at++
 		}
 		if at == len(p.batches) || !p.sameBatch(&p.batches[at], b) {
-			j.Report(RecoveryFidelity, "other-batch", "%s: the batch at %d to %d was never there",
-				p.Name, b.BaseOffset, b.EndOffset)
-			return
+			return i
 		}
 	}
-	if p.policy.Compacted {
-		j.checkKept(p, batches)
-	} else {
-		j.checkWhole(p, batches)
-	}
+	return len(batches)
 }
 
 func (p *Partition) sameBatch(a, b *Batch) bool {

@@ -22,7 +22,7 @@ type Partition struct {
 	committed     int64 // highest high watermark ever, but for excused losses
 	logEnd        int64
 	written       int64 // all below is written
-	synced        int64 // all below is synced, as the disk said
+	synced        int64 // all below is synced, as the disk said or showed
 	checkpointed  int64 // log start that is safely checkpointed
 
 	// The excuse ledger. A record is durable below synced, volatile between synced

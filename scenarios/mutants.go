@@ -32,7 +32,10 @@ func Hunts() []Hunt {
 		{
 			mutant.D2RecoveryPointBeforeSync,
 			[]string{"power-loss-page-cache", "power-loss-fsync", "retention"},
-			[]string{checker.RecoveryFidelity, checker.ReadPrefix, checker.AckDurable},
+			[]string{
+				checker.RecoveryFidelity, checker.ReadPrefix, checker.AckDurable,
+				checker.AckPolicy, // a restart commits what it takes for synced
+			},
 			5000,
 		},
 		{

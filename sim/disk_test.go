@@ -442,6 +442,13 @@ func (m *diskModel) sync(t *rapid.T, d *Disk) {
 }
 
 func (m *diskModel) powerLoss(t *rapid.T, d *Disk) {
+	durable := map[string]int64{}
+	for path := range m.seen {
+		f, err := d.open(path)
+		require.NoError(t, err)
+		durable[path] = f.durable()
+		require.True(t, !m.sure[path] || durable[path] == f.size, "all of it is synced")
+	}
 	damage := d.powerLoss()
 	for _, path := range []string{"/a", "/b"} {
 		before, had := m.seen[path]
@@ -457,6 +464,7 @@ func (m *diskModel) powerLoss(t *rapid.T, d *Disk) {
 		}
 		after := []byte(d.content(path))
 		m.compare(t, path, before, after, damage)
+		require.True(t, bytes.HasPrefix(after, before[:durable[path]]), "durable bytes changed")
 		m.seen[path] = after
 		if m.sure[path] {
 			require.Equal(t, len(before), len(after), "a synced size changed")

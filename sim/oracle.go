@@ -213,6 +213,9 @@ func (o *Oracle) Stepped(_ clock.Instant, id int32, ev core.Event, fx *core.Effe
 	for i := range fx.Writes {
 		o.written(n, &fx.Writes[i])
 	}
+	for i := range fx.Syncs { // a log that recovery opened is synced before it is written
+		n.host(fx.Syncs[i].Log, fx.Syncs[i].File.Path)
+	}
 	for i := range fx.Jobs {
 		if job, ok := fx.Jobs[i].Job.(*log.WriteCheckpoints); ok {
 			n.jobs[fx.Jobs[i].Op] = job.LogStarts
@@ -313,31 +316,54 @@ func (h *hosted) writeDone(endOffset int64) int64 {
 	return end
 }
 
-// inspect looks at the files that recovery left.
+// inspect looks at the files that recovery left, and at what of them is durable: no
+// event tells of what a recovery, a seal or a clean stop synced, nor of what a power
+// loss left.
 func (o *Oracle) inspect(node int32, h *hosted) {
-	var batches []checker.Batch
-	for _, data := range o.world.Disk(node).segments(h.dir) {
-		for len(data) > 0 {
+	batches, durable, err := parseSegments(o.world.Disk(node).segments(h.dir))
+	o.judge.Durable(h.id, batches[:durable])
+	o.judge.Inspected(h.id, batches, err)
+}
+
+// parseSegments returns the batches up to the first that is none, and how many of
+// them are durable with all that is before them.
+func parseSegments(segments []peeked) (batches []checker.Batch, durable int, err error) {
+	sure := true
+	for _, s := range segments {
+		for data := s.data; len(data) > 0; {
 			b, _, size, err := checker.ParseBatch(data)
 			if err != nil {
-				o.judge.Inspected(h.id, batches, err)
-				return
+				return batches, durable, err
 			}
 			batches, data = append(batches, b), data[size:]
+			sure = sure && int64(len(s.data)-len(data)) <= s.durable
+			if sure {
+				durable++
+			}
 		}
 	}
-	o.judge.Inspected(h.id, batches, nil)
+	return batches, durable, nil
+}
+
+// host notes of which partition a log is that orders something of a segment, and
+// returns it, or nil if it is none that is judged.
+func (n *oracleNode) host(id log.ID, path string) *hosted {
+	dir, name := split(path)
+	h := n.dirs[dir]
+	if h == nil || !strings.HasSuffix(name, logFileSuffix) {
+		return nil
+	}
+	n.logs[id] = h
+	return h
 }
 
 // written takes in batches that are ordered to be written: from this moment on they
 // are in the log.
 func (o *Oracle) written(n *oracleNode, w *log.Write) {
-	dir, name := split(w.File.Path)
-	h := n.dirs[dir]
-	if h == nil || !strings.HasSuffix(name, logFileSuffix) {
+	h := n.host(w.Log, w.File.Path)
+	if h == nil {
 		return
 	}
-	n.logs[w.Log] = h
 	data, pos := w.Data, w.Pos
 	for len(data) > 0 {
 		b, _, size, err := checker.ParseBatch(data)
