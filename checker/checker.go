@@ -127,7 +127,7 @@ func (j *Judge) Meet(id PartitionID, name string, policy Policy) *Partition {
 		return p
 	}
 	p := &Partition{
-		ID: id, Name: name, policy: policy,
+		ID: id, Name: name, policy: policy, met: j.clock,
 		required: noOffset, riskFrom: noOffset, failedAt: noOffset,
 		producers: make(map[int64]producer), keys: make(map[uint64]int64),
 		cursors: make(map[int]int64),

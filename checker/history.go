@@ -30,7 +30,7 @@ const (
 	OpRead                       // Offset; Done: Records are what is there
 	OpLatest                     // Done: Offset is the high watermark
 	OpCreate                     // Topic; Done: TopicID; Refused: it exists
-	OpDelete                     // Topic; Refused: it does not exist
+	OpDelete                     // Topic; Refused: it does not exist; TopicID if a start tells
 	OpDeleteID                   // Topic, TopicID; Refused: no topic has the id
 	OpDescribe                   // Topic; Done: TopicID, zero if it does not exist
 	OpOther                      // Text says what

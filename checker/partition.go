@@ -44,6 +44,7 @@ type Partition struct {
 	rots        bool  // bit rot was planted at some time
 	rotsFrom    int64 // the lowest offset that it took, if so
 	named       int   // how many partitions have had this name
+	met         int64 // judge's clock when it was met
 }
 
 // span is the offsets in [from, to).
@@ -245,6 +246,32 @@ func (j *Judge) TopicGone(id TopicID) {
 			p.deleted = true
 		}
 	}
+}
+
+// TopicMissing says that a node which had a topic is ready without it. That is the end
+// of the topic if somebody asked for its deletion and was not refused: it may have
+// happened while the node stopped or started. One request ends one topic.
+func (j *Judge) TopicMissing(id TopicID, name string) {
+	met := int64(0)
+	for _, p := range j.ordered {
+		if p.ID.Topic == id {
+			met = max(met, p.met)
+		}
+	}
+	for i := range j.ops {
+		op := &j.ops[i]
+		asked := op.Kind == OpDelete && op.Topic == name || op.Kind == OpDeleteID
+		if !asked || op.TopicID != id && op.TopicID != (TopicID{}) {
+			continue
+		}
+		if op.Outcome == Unknown || op.Outcome == Done && op.Return > met {
+			op.TopicID = id
+			j.TopicGone(id)
+			return
+		}
+	}
+	j.TopicGone(id) // to say so once is enough
+	j.Report(RecoveryFidelity, "topic-missing", "%s: nobody asked for its deletion", name)
 }
 
 // dataAt returns the slot of a data record, or nil if the offset holds none.

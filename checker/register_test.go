@@ -240,3 +240,52 @@ func TestOutcomesHaveNames(t *testing.T) {
 	require.Greater(t, b.Ops()[ref].Return, b.Ops()[ref].Call)
 	require.Equal(t, b.Ops()[ref].Return, b.Now())
 }
+
+// TestTopicMissing: a start without a topic is the end of it if a request may have
+// deleted it, and otherwise a loss.
+func TestTopicMissing(t *testing.T) {
+	topicB := TopicID{2}
+	missing := []string{"RecoveryFidelity/topic-missing"}
+	for _, c := range []struct {
+		name    string
+		op      Op
+		outcome Outcome
+		late    bool // it returns after the topic was met
+		want    []string
+	}{
+		{"by name", Op{Kind: OpDelete, Topic: "a"}, Unknown, true, nil},
+		{"by name, answered", Op{Kind: OpDelete, Topic: "a"}, Done, true, nil},
+		{"by name, not answered for long", Op{Kind: OpDelete, Topic: "a"}, Unknown, false, nil},
+		{"by id", Op{Kind: OpDeleteID, Topic: "a", TopicID: topicA}, Unknown, true, nil},
+		{"before", Op{Kind: OpDelete, Topic: "a"}, Done, false, missing},
+		{"refused", Op{Kind: OpDelete, Topic: "a"}, Refused, true, missing},
+		{"another name", Op{Kind: OpDelete, Topic: "b"}, Unknown, true, missing},
+		{"another id", Op{Kind: OpDeleteID, Topic: "a", TopicID: topicB}, Done, true, missing},
+		{"no deletion", Op{Kind: OpCreate, Topic: "a"}, Unknown, true, missing},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := &bench{Judge: NewJudge(Limits{}), t: t}
+			ref := b.Call(c.op)
+			if !c.late {
+				b.Return(ref, c.outcome)
+			}
+			b.Meet(p0, "a-0", Policy{})
+			b.Online(p0, 0, 0)
+			if c.late {
+				b.Return(ref, c.outcome)
+			}
+			b.TopicMissing(topicA, "a")
+			require.True(t, b.Partition(p0).Deleted())
+			b.expect(c.want...)
+		})
+	}
+
+	// One request does not end two topics.
+	b := newBench(t, Policy{})
+	b.Call(Op{Kind: OpDelete, Topic: "a"})
+	b.TopicMissing(topicA, "a")
+	b.expect()
+	b.Meet(PartitionID{Topic: topicB}, "a-0", Policy{})
+	b.TopicMissing(topicB, "a")
+	b.expect(missing...)
+}

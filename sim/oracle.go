@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,7 +46,9 @@ type oracleNode struct {
 // written while the oracle watched.
 type hosted struct {
 	id      checker.PartitionID
+	topic   string
 	dir     string
+	online  bool // in this life
 	placed  []placedBatch
 	written int // how many of placed are written, from the first on
 }
@@ -98,6 +101,9 @@ func (o *Oracle) NodeStarted(_ clock.Instant, id int32) {
 	n.logs = map[log.ID]*hosted{}
 	n.pending = map[core.ConnID][]openProduce{}
 	n.jobs = map[log.OpID][]log.Checkpoint{}
+	for _, h := range n.hosted {
+		h.online = false
+	}
 	n.up = true
 }
 
@@ -222,7 +228,7 @@ func (o *Oracle) Stepped(_ clock.Instant, id int32, ev core.Event, fx *core.Effe
 		}
 	}
 	for i := range fx.Reports {
-		o.reported(&fx.Reports[i])
+		o.reported(n, &fx.Reports[i])
 	}
 	for i := range fx.Responses {
 		if body, ok := fx.Responses[i].Body.(*wire.ProduceResponse); ok {
@@ -277,12 +283,13 @@ func (o *Oracle) online(n *oracleNode, node int32, r *core.Report) {
 	dir := logDir + "/" + log.DirName(r.Topic, r.Partition)
 	h := n.dirs[dir]
 	if h == nil || h.id != id {
-		h = &hosted{id: id, dir: dir}
+		h = &hosted{id: id, topic: r.Topic, dir: dir}
 		n.dirs[dir] = h
 		n.hosted = append(n.hosted, h)
 		name := r.Topic + "-" + strconv.Itoa(int(r.Partition))
 		o.judge.Meet(id, name, o.policy(r.Topic))
 	}
+	h.online = true
 	o.judge.Online(id, r.Offset, r.EndOffset)
 	o.inspect(node, h)
 	kept := h.placed[:0]
@@ -382,15 +389,28 @@ func (o *Oracle) written(n *oracleNode, w *log.Write) {
 }
 
 // reported takes in what a broker says of its marks.
-func (o *Oracle) reported(r *core.Report) {
+func (o *Oracle) reported(n *oracleNode, r *core.Report) {
 	id := checker.PartitionID{Topic: r.TopicID, Index: r.Partition}
 	switch r.Kind {
+	case core.NodeReady:
+		o.missing(n)
 	case core.HighWatermarkAdvanced:
 		o.judge.HighWatermark(id, r.Offset, r.EndOffset)
 	case core.LogStartAdvanced:
 		o.judge.LogStart(id, r.Offset)
 	case core.TopicDeleted:
 		o.judge.TopicGone(r.TopicID)
+	}
+}
+
+// missing tells of the topics that a node had in an earlier life and does not have now:
+// no report says that they were deleted while it started.
+func (o *Oracle) missing(n *oracleNode) {
+	for _, h := range n.hosted {
+		there := func(other *hosted) bool { return other.online && other.id.Topic == h.id.Topic }
+		if !o.judge.Partition(h.id).Deleted() && !slices.ContainsFunc(n.hosted, there) {
+			o.judge.TopicMissing(h.id.Topic, h.topic)
+		}
 	}
 }
 

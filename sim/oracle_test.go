@@ -7,7 +7,9 @@ import (
 
 	"github.com/heiban/heiban/checker"
 	"github.com/heiban/heiban/clock"
+	"github.com/heiban/heiban/core"
 	"github.com/heiban/heiban/core/compress"
+	"github.com/heiban/heiban/core/log"
 )
 
 // busy is a small load without faults but those of the plan.
@@ -194,4 +196,41 @@ func TestPeekSaysWhatIsDurable(t *testing.T) {
 	d.order(t, second, data, 0)
 	d.harden1(t, second)
 	require.Equal(t, 3, durable(), "the name is another file's")
+}
+
+// TestTopicsGoneAtStart: of a topic that is deleted while a node stops or starts no
+// report tells, but that the node is ready without it.
+func TestTopicsGoneAtStart(t *testing.T) {
+	judge := checker.NewJudge(checker.Limits{})
+	o := NewOracle(nil, judge, nil, nil)
+	o.NodeStarted(0, 0)
+	n := o.node(0)
+	ids := []checker.PartitionID{
+		{Topic: checker.TopicID{1}},
+		{Topic: checker.TopicID{1}, Index: 1},
+		{Topic: checker.TopicID{2}},
+		{Topic: checker.TopicID{2}, Index: 1},
+	}
+	for i, id := range ids {
+		topic := []string{"gone", "there"}[i/2]
+		judge.Meet(id, log.DirName(topic, id.Index), checker.Policy{})
+		n.hosted = append(n.hosted, &hosted{id: id, topic: topic, online: true})
+	}
+	ready := func() { o.reported(n, &core.Report{Kind: core.NodeReady}) }
+	ready()
+	require.False(t, judge.Partition(ids[0]).Deleted())
+
+	judge.Call(checker.Op{Kind: checker.OpDelete, Topic: "gone"})
+	judge.Call(checker.Op{Kind: checker.OpDelete, Topic: "there"})
+	o.NodeStarted(0, 0)
+	n.hosted[2].online = true // the other one is in a directory that failed
+	ready()
+	for i, id := range ids {
+		require.Equal(t, i < 2, judge.Partition(id).Deleted())
+	}
+	require.Empty(t, judge.Found())
+	o.NodeStarted(0, 0)
+	n.hosted[2].online = true
+	ready()
+	require.Empty(t, judge.Found(), "a topic is missed once")
 }
