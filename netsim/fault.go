@@ -138,15 +138,17 @@ func (n *Net[P]) Heal(now clock.Instant) {
 
 // healed ends half-open connections.
 func (c *conn[P]) healed(n *Net[P], now clock.Instant) {
+	if c.dead { // what is under way on it arrives nowhere, not even a request to open it
+		c.ways[Dialer].cut(c.ways[Dialer].len())
+		c.ways[Listener].cut(c.ways[Listener].len())
+	}
 	for side := Dialer; side <= Listener; side++ {
 		peer := side.Other()
-		lost := c.dead || (c.joined[side] && !c.open[peer])
+		// A dialer that was accepted may not have heard of it yet.
+		accepted := c.joined[side] || c.joined[peer]
+		lost := c.dead || (accepted && !c.open[peer])
 		if !c.open[side] || !lost {
 			continue
-		}
-		w := &c.ways[peer]
-		if c.dead {
-			w.cut(w.len())
 		}
 		n.tellBroken(now, c, side, false)
 	}

@@ -162,6 +162,32 @@ func TestHalfOpenConnectionIsSilentWithoutSending(t *testing.T) {
 	require.Equal(t, []string{"<closed>"}, w.seen(server))
 }
 
+func TestHealingEndsWhatWasAcceptedUnheard(t *testing.T) {
+	w := newWorld(2)
+	id := w.net.Dial(w.now, client, server)
+	w.net.Clog(server, client) // the server accepts, and the client does not hear of it
+	w.until(w.now.Add(clock.Second))
+	w.net.Down(w.now, server, true)
+	w.net.Up(w.now, server)
+	w.net.Heal(w.now)
+	w.settle()
+	require.False(t, w.net.Open(id, Dialer))
+	require.False(t, w.net.Open(id, Listener))
+	require.Equal(t, []string{"<connected>", "<closed>"}, w.seen(client))
+}
+
+func TestHealingEndsWhatBrokeWhileItOpened(t *testing.T) {
+	w := newWorld(2)
+	id := w.net.Dial(w.now, client, server)
+	w.net.Cut(client, server)
+	w.until(w.now.Add(clock.Second))
+	w.net.Break(w.now, id, BreakSilent)
+	w.net.Heal(w.now)
+	w.settle()
+	require.Equal(t, []string{"<refused>"}, w.seen(client))
+	require.Empty(t, w.seen(server), "nobody is there to accept")
+}
+
 func TestCrashOfAProcessIsHeardOf(t *testing.T) {
 	w := newWorld(2)
 	id := w.connect()
