@@ -109,7 +109,8 @@ func (l *Log) doom(n int, o *Orders) {
 }
 
 // doomSegments is the job that renames the files of segments to .deleted. What
-// follows them must be there after a crash, or the log would begin anew at 0.
+// follows them must be there after a crash, or the log would begin anew at 0. And none
+// may be back where a later one stays gone, or the log would have a hole.
 type doomSegments struct {
 	dir     string
 	keep    string // the log file of the first segment that stays
@@ -132,13 +133,13 @@ func (j *doomSegments) Run(d *Devices) (Result, error) {
 	if err := touch(d.Files, j.keep); err != nil {
 		return nil, err
 	}
-	if !j.mutants.On(mutant.D7NoDirectorySync) {
-		if err := d.Files.SyncDir(j.dir); err != nil {
-			return nil, err
-		}
-	}
 	r := &doomed{files: doomedFiles{refs: j.refs}}
 	for _, base := range j.bases {
+		if !j.mutants.On(mutant.D7NoDirectorySync) {
+			if err := d.Files.SyncDir(j.dir); err != nil {
+				return nil, err
+			}
+		}
 		for _, suffix := range []string{
 			logSuffix, indexSuffix, timeIndexSuffix, txnIndexSuffix, snapshotSuffix,
 		} {
