@@ -50,7 +50,8 @@ fuzz: ## fuzz every decoder for FUZZTIME each
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
 	  done; done
 
-bench: build ## measure a real broker: throughput, latency, CPU, allocations
+bench: build ## measure a real broker beside a peer, and the cost and allocations of a Step
+	$(GO) test ./core -run '^$$' -bench . -benchtime 1s
 	$(GO) run ./benchmarks/run -broker ./bin/heiban
 
 crash: build ## kill -9 under load: every acknowledged line once and in order
