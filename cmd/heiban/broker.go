@@ -24,6 +24,7 @@ import (
 
 type brokerFlags struct {
 	configFile string
+	clusterID  string
 	data       string
 	listen     string
 	metrics    string
@@ -55,6 +56,8 @@ func brokerCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&f.configFile, "config", "", "Kafka's server.properties")
+	cmd.Flags().StringVar(&f.clusterID, "cluster-id", "",
+		"cluster that a new data directory is formatted for (default: a cluster of its own)")
 	cmd.Flags().StringVar(&f.data, "data", "", "log directory (log.dirs; default ./heiban-data)")
 	cmd.Flags().StringVar(&f.listen, "listen", "",
 		"HOST:PORT to listen on (listeners; default 127.0.0.1:9092)")
@@ -152,7 +155,7 @@ func (f *brokerFlags) serve(ctx context.Context, props map[string]string, out io
 	}
 	start := time.Now()
 	server, err := realnet.Start(realnet.Config{
-		Properties: props, MetricsAddress: f.metrics, Logger: logger,
+		Properties: props, ClusterID: f.clusterID, MetricsAddress: f.metrics, Logger: logger,
 	})
 	if err != nil {
 		return err

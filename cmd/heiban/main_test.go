@@ -16,6 +16,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" { // a test runs the program as a process of its own
+		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
 	// The signal package keeps one goroutine for good once it was used.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.signal_recv"),
 		goleak.IgnoreTopFunction("os/signal.loop"))
@@ -40,6 +43,9 @@ func TestExitStatus(t *testing.T) {
 		{"broker --bogus", 2, "unknown flag"},
 		{"broker -o x", 2, "want key=value"},
 		{"broker --log-level loud", 2, "--log-level"},
+		{"cluster --nodes 0", 2, "--nodes"},
+		{"cluster --port 65535", 2, "--port"},
+		{"cluster -o x", 2, "want key=value"},
 		{"broker --config no-such-file", 1, "no such file"},
 		{"broker -o num.partitions=many", 1, "num.partitions"},
 		{"produce", 2, "arg(s)"},
