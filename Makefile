@@ -7,7 +7,7 @@ SEEDS    ?= 1:1000
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build run test test-race lint fmt sim mutants fuzz bench crash clean
+.PHONY: help build run test test-race lint fmt sim mutants fuzz bench crash chaos failover clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,12 @@ bench: build ## measure a real broker beside a peer, and the cost and allocation
 
 crash: build ## kill -9 under load: every acknowledged line once and in order
 	$(GO) run ./benchmarks/crash -broker ./bin/heiban
+
+chaos: build ## five minutes of kill -9 and pauses in a cluster of three under load
+	$(GO) run ./benchmarks/chaos -broker ./bin/heiban
+
+failover: build ## how long a cluster with 3,000 partitions takes to start and to fail over
+	$(GO) run ./benchmarks/failover -broker ./bin/heiban
 
 clean: ## remove what was built
 	rm -rf bin .bin
