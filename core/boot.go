@@ -204,6 +204,10 @@ func (b *Broker) recovered(p *partition, r *log.Recovered) {
 		Offset: p.logStart, EndOffset: p.log.LogEndOffset(), Epoch: p.leaderEpoch,
 		Text: r.Text,
 	})
+	b.report(Report{
+		Kind: LeaderStarted, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
+		Offset: p.highWatermark, EndOffset: p.log.LogEndOffset(), Epoch: p.leaderEpoch,
+	})
 	b.logChanged(p, from)
 	b.openingEnded(p)
 	if b.phase == booting {

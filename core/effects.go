@@ -87,4 +87,10 @@ const (
 	TopicCreated                                // Topic, TopicID
 	TopicDeleted                                // Topic, TopicID
 	RequestRefused                              // Err, Text
+	LeaderStarted                               // Topic, TopicID, Partition, Epoch, Offset: high watermark, EndOffset: log end offset
+	FollowerStarted                             // as LeaderStarted
+	LogTruncated                                // Topic, TopicID, Partition, Offset: log start, EndOffset: log end offset, now
+	HighWatermarkLearned                        // of a follower, which may fall: as HighWatermarkAdvanced
+	ControllerStarted                           // Epoch: of the quorum
+	ControllerEnded                             // Epoch: of the quorum
 )

@@ -129,7 +129,7 @@ func (d *Driver) noteReports(t *turn) {
 		r := &d.fx.Reports[i]
 		d.metrics.report(r)
 		switch r.Kind {
-		case core.BatchAppended, core.HighWatermarkAdvanced:
+		case core.BatchAppended, core.HighWatermarkAdvanced, core.HighWatermarkLearned:
 			continue // once per batch
 		case core.NodeReady:
 			if !d.isReady {

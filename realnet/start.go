@@ -396,7 +396,19 @@ func (s *Server) logReports(reports []core.Report) {
 			s.logger.Debug("log start advanced", append(args, "logStartOffset", r.Offset)...)
 		case core.LogCompacted:
 			s.logger.Debug("log compacted", args...)
-		case core.BatchAppended, core.HighWatermarkAdvanced:
+		case core.LeaderStarted:
+			s.logger.Debug("leading", append(args, "leaderEpoch", r.Epoch,
+				"logEndOffset", r.EndOffset)...)
+		case core.FollowerStarted:
+			s.logger.Debug("following", append(args, "leaderEpoch", r.Epoch,
+				"logEndOffset", r.EndOffset)...)
+		case core.LogTruncated:
+			s.logger.Info("log truncated", append(args, "logEndOffset", r.EndOffset)...)
+		case core.ControllerStarted:
+			s.logger.Info("controller is active", "epoch", r.Epoch)
+		case core.ControllerEnded:
+			s.logger.Info("controller is not active any more", "epoch", r.Epoch)
+		case core.BatchAppended, core.HighWatermarkAdvanced, core.HighWatermarkLearned:
 		}
 	}
 }
