@@ -29,11 +29,13 @@ type FinalizedFeature struct {
 	Level int16
 }
 
-// NewAPIVersionsResponse answers an ApiVersions request of the given version with
-// all APIs and features. Up to version 3 a feature whose range begins at 0 is left
+// NewAPIVersionsResponse answers an ApiVersions request of the given version, which came
+// on a listener of a kind, with the APIs served there and all features. Up to version 3 a feature whose range begins at 0 is left
 // out, because clients refuse it. A version that is not served gets
 // UNSUPPORTED_VERSION, and the versions of ApiVersions itself (KIP-511).
-func NewAPIVersionsResponse(version int16, features *Features) *kmsg.ApiVersionsResponse {
+func NewAPIVersionsResponse(
+	version int16, on Listeners, features *Features,
+) *kmsg.ApiVersionsResponse {
 	r := kmsg.NewPtrApiVersionsResponse()
 	if !Supported(apiKeyAPIVersions, version) {
 		r.ErrorCode = int16(errcode.UnsupportedVersion)
@@ -46,7 +48,9 @@ func NewAPIVersionsResponse(version int16, features *Features) *kmsg.ApiVersions
 	}
 	r.Version = version
 	for v := range Versions() {
-		r.ApiKeys = append(r.ApiKeys, v.toKmsg())
+		if v.On&on != 0 {
+			r.ApiKeys = append(r.ApiKeys, v.toKmsg())
+		}
 	}
 	if version < 3 {
 		return r

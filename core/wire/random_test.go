@@ -51,6 +51,8 @@ func fill(t *rapid.T, v reflect.Value) {
 		v.SetInt(int64(rapid.Int32().Draw(t, "int32")))
 	case reflect.Int64:
 		v.SetInt(rapid.Int64().Draw(t, "int64"))
+	case reflect.Uint16:
+		v.SetUint(uint64(rapid.Uint16().Draw(t, "uint16")))
 	case reflect.Uint8:
 		v.SetUint(uint64(rapid.Byte().Draw(t, "byte")))
 	default:

@@ -18,8 +18,9 @@ import (
 //	(int32 ...)?  a struct that may be null: int8, negative for null, then the fields
 //	...?          may be null
 //	.../2+ /2-5   in these versions only
+//	@1...         a tagged field, of tag 1; in whatever version, as kmsg reads it
 //
-// No request here has tagged fields that kmsg would read; they are all skipped.
+// Tagged fields that kmsg keeps unread are skipped.
 var shapes = map[int16]string{
 	2:  "int32 int8/2+ {string {int32 int32/4+ int64}} int32/10+",      // ListOffsets
 	3:  "{uuid/10+ string/0-9 string?/10+}? bool/4+ bool/8-10 bool/8+", // Metadata
@@ -34,11 +35,25 @@ var shapes = map[int16]string{
 	33: "{int8 string {string string?}} bool",      // AlterConfigs
 	35: "{string [int32]}?",                        // DescribeLogDirs
 	37: "{string int32 {[int32]}?} int32 bool",     // CreatePartitions
+	43: "int8/1+ {string [int32]}? int32",          // ElectLeaders
 	44: "{int8 string {string int8 string?}} bool", // IncrementalAlterConfigs
-	60: "bool int8/1+ bool/2+",                     // DescribeCluster
-	61: "{string [int32]}",                         // DescribeProducers
-	74: "[int8]/1+",                                // ListConfigResources
-	75: "{string} int32 (string int32)?",           // DescribeTopicPartitions
+	// AlterPartitionReassignments
+	45: "int32 bool/1+ {string {int32 [int32]?}}",
+	46: "int32 {string [int32]}?", // ListPartitionReassignments
+	// AlterPartition
+	56: "int32 int64 {uuid {int32 int32 [int32]/2 {int32 int64}/3+ int8 int32}}",
+	57: "int32 {string int16 bool/0 int8/1+} bool/1+", // UpdateFeatures
+	60: "bool int8/1+ bool/2+",                        // DescribeCluster
+	61: "{string [int32]}",                            // DescribeProducers
+	// BrokerRegistration
+	62: "int32 string uuid {string string int16 int16} {string int16 int16} string? " +
+		"bool/1+ [uuid]/2+ int64/3+",
+	63: "int32 int64 int64 bool bool @0[uuid] @1[uuid]?", // BrokerHeartbeat
+	64: "int32",                                          // UnregisterBroker
+	67: "int32 int64",                                    // AllocateProducerIds
+	73: "int32 int64 {uuid {uuid {int32}}}",              // AssignReplicasToDirs
+	74: "[int8]/1+",                                      // ListConfigResources
+	75: "{string} int32 (string int32)?",                 // DescribeTopicPartitions
 }
 
 type fieldKind uint8
@@ -56,9 +71,13 @@ type field struct {
 	size     int     // of a fixed field, in bytes
 	min      int16   // version
 	max      int16   // version
+	tag      int32   // untagged, or the field's tag
 	kind     fieldKind
 	nullable bool
 }
+
+// untagged is the tag of fields that have none.
+const untagged = -1
 
 // fits says whether body is a request of this API, from its first byte to its last.
 func (a *api) fits(version int16, body []byte) bool {
@@ -68,12 +87,30 @@ func (a *api) fits(version int16, body []byte) bool {
 }
 
 func skipStruct(r *reader, fields []field, version int16) {
+	tagged := len(fields)
 	for i := range fields {
-		if f := &fields[i]; version >= f.min && version <= f.max {
+		f := &fields[i]
+		if f.tag != untagged {
+			tagged = i // these come last
+			break
+		}
+		if version >= f.min && version <= f.max {
 			f.skip(r, version)
 		}
 	}
-	r.skipTags()
+	if tagged == len(fields) {
+		r.skipTags()
+		return
+	}
+	for n := r.tagCount(); n > 0; n-- {
+		key, inner := r.tag()
+		for i := tagged; i < len(fields); i++ {
+			if uint32(fields[i].tag) == key {
+				fields[i].skip(&inner, version)
+				r.endTag(&inner)
+			}
+		}
+	}
 }
 
 func (f *field) skip(r *reader, version int16) {
@@ -138,15 +175,19 @@ func (p *shapeParser) take(prefix string) bool {
 }
 
 func (p *shapeParser) field() field {
+	tag := int32(untagged)
+	if p.take("@") {
+		tag = int32(p.number())
+	}
 	f := p.bare()
-	f.nullable = p.take("?")
+	f.tag, f.nullable = tag, p.take("?")
 	f.min, f.max = 0, math.MaxInt16
 	if p.take("/") {
-		f.min = p.version()
+		f.min = p.number()
 		switch {
 		case p.take("+"):
 		case p.take("-"):
-			f.max = p.version()
+			f.max = p.number()
 		default:
 			f.max = f.min
 		}
@@ -165,6 +206,7 @@ func (p *shapeParser) bare() field {
 			kind:  structField,
 			inner: element,
 			max:   math.MaxInt16,
+			tag:   untagged,
 		}}}
 	case p.take("("):
 		return field{kind: structField, inner: p.fields(")")}
@@ -185,13 +227,13 @@ func (p *shapeParser) bare() field {
 	return field{}
 }
 
-func (p *shapeParser) version() int16 {
+func (p *shapeParser) number() int16 {
 	end := strings.IndexFunc(p.rest, func(c rune) bool { return c < '0' || c > '9' })
 	if end < 0 {
 		end = len(p.rest)
 	}
 	v, err := strconv.ParseInt(p.rest[:end], 10, 16)
-	invariant.True(err == nil, "a shape's version is a number")
+	invariant.True(err == nil, "the versions and tags of a shape are numbers")
 	p.rest = p.rest[end:]
 	return int16(v)
 }

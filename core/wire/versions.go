@@ -13,34 +13,57 @@ type APIRange struct {
 	Min           int16 // served from
 	Max           int16
 	AdvertisedMin int16 // listed from, in ApiVersions responses
+	On            Listeners
 }
 
-// served is what this broker serves. Each API needs a shape as well, unless it has
+// Listeners is a set of kinds of listeners. Kafka's request schemas say of each API on
+// which it is served.
+type Listeners uint8
+
+// The kinds of listeners: for clients and brokers that want a broker, and for those that
+// want the metadata quorum (KIP-631, KIP-919).
+const (
+	OnBroker     Listeners = 1 << iota
+	OnController           // listeners in controller.listener.names
+	onBoth       = OnBroker | OnController
+)
+
+// served is what this node serves. Each API needs a shape as well, unless it has
 // a walker of its own.
 var served = [...]APIRange{
 	// Produce is listed from 0 for librdkafka (KAFKA-18659).
-	{Key: 0, Min: 3, Max: 13, AdvertisedMin: 0}, // Produce
-	{Key: 1, Min: 4, Max: 18, AdvertisedMin: 4}, // Fetch
-	{Key: 2, Min: 1, Max: 11, AdvertisedMin: 1}, // ListOffsets
-	{Key: 3, Min: 0, Max: 13, AdvertisedMin: 0}, // Metadata
-	{Key: 18, Min: 0, Max: 4, AdvertisedMin: 0}, // ApiVersions
-	{Key: 19, Min: 2, Max: 7, AdvertisedMin: 2}, // CreateTopics
-	{Key: 20, Min: 1, Max: 6, AdvertisedMin: 1}, // DeleteTopics
-	{Key: 21, Min: 0, Max: 2, AdvertisedMin: 0}, // DeleteRecords
-	{Key: 22, Min: 0, Max: 5, AdvertisedMin: 0}, // InitProducerId
-	{Key: 23, Min: 2, Max: 4, AdvertisedMin: 2}, // OffsetForLeaderEpoch
-	{Key: 32, Min: 1, Max: 4, AdvertisedMin: 1}, // DescribeConfigs
-	{Key: 33, Min: 0, Max: 2, AdvertisedMin: 0}, // AlterConfigs
-	{Key: 35, Min: 1, Max: 4, AdvertisedMin: 1}, // DescribeLogDirs
-	{Key: 37, Min: 0, Max: 3, AdvertisedMin: 0}, // CreatePartitions
-	{Key: 44, Min: 0, Max: 1, AdvertisedMin: 0}, // IncrementalAlterConfigs
-	{Key: 60, Min: 0, Max: 2, AdvertisedMin: 0}, // DescribeCluster
-	{Key: 61, Min: 0, Max: 0, AdvertisedMin: 0}, // DescribeProducers
-	{Key: 74, Min: 0, Max: 1, AdvertisedMin: 0}, // ListConfigResources
-	{Key: 75, Min: 0, Max: 0, AdvertisedMin: 0}, // DescribeTopicPartitions
+	{Key: 0, Min: 3, Max: 13, AdvertisedMin: 0, On: OnBroker},     // Produce
+	{Key: 1, Min: 4, Max: 18, AdvertisedMin: 4, On: OnBroker},     // Fetch
+	{Key: 2, Min: 1, Max: 11, AdvertisedMin: 1, On: OnBroker},     // ListOffsets
+	{Key: 3, Min: 0, Max: 13, AdvertisedMin: 0, On: OnBroker},     // Metadata
+	{Key: 18, Min: 0, Max: 4, AdvertisedMin: 0, On: onBoth},       // ApiVersions
+	{Key: 19, Min: 2, Max: 7, AdvertisedMin: 2, On: onBoth},       // CreateTopics
+	{Key: 20, Min: 1, Max: 6, AdvertisedMin: 1, On: onBoth},       // DeleteTopics
+	{Key: 21, Min: 0, Max: 2, AdvertisedMin: 0, On: OnBroker},     // DeleteRecords
+	{Key: 22, Min: 0, Max: 5, AdvertisedMin: 0, On: OnBroker},     // InitProducerId
+	{Key: 23, Min: 2, Max: 4, AdvertisedMin: 2, On: OnBroker},     // OffsetForLeaderEpoch
+	{Key: 32, Min: 1, Max: 4, AdvertisedMin: 1, On: onBoth},       // DescribeConfigs
+	{Key: 33, Min: 0, Max: 2, AdvertisedMin: 0, On: onBoth},       // AlterConfigs
+	{Key: 35, Min: 1, Max: 4, AdvertisedMin: 1, On: OnBroker},     // DescribeLogDirs
+	{Key: 37, Min: 0, Max: 3, AdvertisedMin: 0, On: onBoth},       // CreatePartitions
+	{Key: 43, Min: 0, Max: 2, AdvertisedMin: 0, On: onBoth},       // ElectLeaders
+	{Key: 44, Min: 0, Max: 1, AdvertisedMin: 0, On: onBoth},       // IncrementalAlterConfigs
+	{Key: 45, Min: 0, Max: 1, AdvertisedMin: 0, On: onBoth},       // AlterPartitionReassignments
+	{Key: 46, Min: 0, Max: 0, AdvertisedMin: 0, On: onBoth},       // ListPartitionReassignments
+	{Key: 56, Min: 2, Max: 3, AdvertisedMin: 2, On: OnController}, // AlterPartition
+	{Key: 57, Min: 0, Max: 2, AdvertisedMin: 0, On: onBoth},       // UpdateFeatures
+	{Key: 60, Min: 0, Max: 2, AdvertisedMin: 0, On: onBoth},       // DescribeCluster
+	{Key: 61, Min: 0, Max: 0, AdvertisedMin: 0, On: OnBroker},     // DescribeProducers
+	{Key: 62, Min: 0, Max: 4, AdvertisedMin: 0, On: OnController}, // BrokerRegistration
+	{Key: 63, Min: 0, Max: 1, AdvertisedMin: 0, On: OnController}, // BrokerHeartbeat
+	{Key: 64, Min: 0, Max: 0, AdvertisedMin: 0, On: onBoth},       // UnregisterBroker
+	{Key: 67, Min: 0, Max: 0, AdvertisedMin: 0, On: OnController}, // AllocateProducerIds
+	{Key: 73, Min: 0, Max: 0, AdvertisedMin: 0, On: OnController}, // AssignReplicasToDirs
+	{Key: 74, Min: 0, Max: 1, AdvertisedMin: 0, On: OnBroker},     // ListConfigResources
+	{Key: 75, Min: 0, Max: 0, AdvertisedMin: 0, On: OnBroker},     // DescribeTopicPartitions
 }
 
-// Versions gives the APIs this broker serves, in the order of their keys.
+// Versions gives the APIs this node serves, in the order of their keys.
 func Versions() iter.Seq[APIRange] {
 	return func(yield func(APIRange) bool) {
 		for _, r := range served {
@@ -51,10 +74,16 @@ func Versions() iter.Seq[APIRange] {
 	}
 }
 
-// Supported says whether this broker serves a version of an API.
+// Supported says whether this node serves a version of an API, on some listener.
 func Supported(key, version int16) bool {
 	a := apiOf(key)
 	return a != nil && version >= a.min && version <= a.max
+}
+
+// ServedOn says whether this node serves an API on a kind of listener.
+func ServedOn(key int16, on Listeners) bool {
+	a := apiOf(key)
+	return a != nil && a.on&on != 0
 }
 
 // api is what the codecs need to know about an API that is served.
@@ -63,7 +92,7 @@ type api struct {
 	min          int16
 	max          int16
 	flexibleFrom int16
-	served       bool
+	on           Listeners // 0: not served
 }
 
 const (
@@ -80,7 +109,7 @@ func indexAPIs() *[apiKeyMax + 1]api {
 	var index [apiKeyMax + 1]api
 	for _, r := range served {
 		a := &index[r.Key]
-		*a = api{min: r.Min, max: r.Max, flexibleFrom: flexibleFrom(r.Key), served: true}
+		*a = api{min: r.Min, max: r.Max, flexibleFrom: flexibleFrom(r.Key), on: r.On}
 		if s, ok := shapes[r.Key]; ok {
 			a.shape = parseShape(s)
 		}
@@ -101,7 +130,7 @@ func flexibleFrom(key int16) int16 {
 
 // apiOf is nil for an API that is not served.
 func apiOf(key int16) *api {
-	if key < 0 || key > apiKeyMax || !apis[key].served {
+	if key < 0 || key > apiKeyMax || apis[key].on == 0 {
 		return nil
 	}
 	return &apis[key]

@@ -33,7 +33,8 @@ func TestVersions(t *testing.T) {
 func TestFlexibleVersionsAreKafkas(t *testing.T) {
 	for key, want := range map[int16]int16{ // in any order
 		0: 9, 1: 12, 2: 6, 3: 9, 18: 3, 19: 5, 20: 4, 21: 2, 22: 2, 23: 4, 32: 4, 33: 2,
-		35: 2, 37: 2, 44: 1, 60: 0, 61: 0, 74: 0, 75: 0,
+		35: 2, 37: 2, 43: 2, 44: 1, 45: 0, 46: 0, 56: 0, 57: 0, 60: 0, 61: 0, 62: 0, 63: 0,
+		64: 0, 67: 0, 73: 0, 74: 0, 75: 0,
 	} {
 		require.Equal(t, want, apiOf(key).flexibleFrom, kmsg.NameForKey(key))
 	}
@@ -45,6 +46,26 @@ func TestBrokenShapesPanic(t *testing.T) {
 		require.Panics(t, func() { parseShape(s) }, s)
 	}
 	require.Equal(t, int16(4), parseShape("int8/4")[0].max)
+	require.Equal(t, int32(7), parseShape("int8 @7[uuid]")[1].tag)
+}
+
+// kmsg alone would make room for a billion directories.
+func TestHostileTaggedFields(t *testing.T) {
+	h := Header{Key: 63, Version: 1}
+	b := body(&kmsg.BrokerHeartbeatRequest{Version: 1})
+	require.NoError(t, second(Parse(&h, b)))
+	b[len(b)-1] = 1
+	for _, field := range [][]byte{
+		{0, 5, 0xff, 0xff, 0xff, 0xff, 3},
+		{0, 1, 0},    // null
+		{0, 2, 1, 9}, // too long
+		{1, 5, 0xff, 0xff, 0xff, 0xff, 3},
+	} {
+		requireReason(t, RequestMalformed, second(Parse(&h, append(b[:len(b):len(b)], field...))))
+	}
+	for _, field := range [][]byte{{0, 1, 1}, {1, 1, 0}, {9, 2, 1, 9}} {
+		require.NoError(t, second(Parse(&h, append(b[:len(b):len(b)], field...))))
+	}
 }
 
 var testFeatures = &Features{
@@ -59,10 +80,10 @@ var testFeatures = &Features{
 func TestAPIVersionsResponse(t *testing.T) {
 	for version := range int16(5) {
 		h := &Header{Key: apiKeyAPIVersions, Version: version, CorrelationID: 1}
-		sent := NewAPIVersionsResponse(version, testFeatures)
+		sent := NewAPIVersionsResponse(version, OnBroker, testFeatures)
 		got := decode(t, AppendResponse(nil, h, sent), h).(*kmsg.ApiVersionsResponse)
 		require.Zero(t, got.ErrorCode)
-		require.Len(t, got.ApiKeys, len(served))
+		require.Equal(t, keysOn(OnBroker), keysIn(got))
 		require.Equal(t, int16(0), got.ApiKeys[0].MinVersion, "KAFKA-18659")
 		require.Equal(t, int16(13), got.ApiKeys[0].MaxVersion)
 		require.Equal(t, int16(4), got.ApiKeys[1].MinVersion)
@@ -84,6 +105,39 @@ func TestAPIVersionsResponse(t *testing.T) {
 	}
 }
 
+// Kafka's schemas have these APIs on the listeners of controllers, and no others of ours.
+func TestWhatControllersServe(t *testing.T) {
+	resp := NewAPIVersionsResponse(4, OnController, testFeatures)
+	require.Equal(t, keysOn(OnController), keysIn(resp))
+	require.Equal(t, []int16{
+		18, 19, 20, 32, 33, 37, 43, 44, 45, 46, 56, 57, 60, 62, 63, 64, 67, 73,
+	}, keysIn(resp))
+	for _, key := range []int16{56, 62, 63, 67, 73} {
+		require.False(t, ServedOn(key, OnBroker), kmsg.NameForKey(key))
+		require.True(t, ServedOn(key, OnController), kmsg.NameForKey(key))
+	}
+	require.False(t, ServedOn(0, OnController))
+	require.False(t, ServedOn(99, OnController))
+}
+
+func keysOn(on Listeners) []int16 {
+	var keys []int16
+	for r := range Versions() {
+		if ServedOn(r.Key, on) {
+			keys = append(keys, r.Key)
+		}
+	}
+	return keys
+}
+
+func keysIn(r *kmsg.ApiVersionsResponse) []int16 {
+	var keys []int16
+	for i := range r.ApiKeys {
+		keys = append(keys, r.ApiKeys[i].ApiKey)
+	}
+	return keys
+}
+
 // A client from the future gets an answer it can read, with the version to use.
 func TestAPIVersionsOfAnUnknownVersion(t *testing.T) {
 	for _, version := range []int16{5, 99, -1} {
@@ -97,7 +151,7 @@ func TestAPIVersionsOfAnUnknownVersion(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, version, r.(*kmsg.ApiVersionsRequest).Version)
 
-		sent := NewAPIVersionsResponse(version, testFeatures)
+		sent := NewAPIVersionsResponse(version, OnBroker, testFeatures)
 		require.Equal(t, []byte{
 			0, 0, 0, 16, // size
 			0, 0, 0, 77, // correlationId
