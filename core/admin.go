@@ -11,8 +11,7 @@ import (
 	"github.com/heiban/heiban/core/wire"
 )
 
-// Requests that change the metadata are decided by the controller and answered when
-// the decision is committed, applied, and the partitions it makes are online.
+// What a broker tells of the cluster follows from its image of the metadata.
 
 // apiVersionsKey is served in whatever version it comes (KIP-511).
 const apiVersionsKey = 18
@@ -40,7 +39,7 @@ func (b *Broker) apiVersions(c *call, req *kmsg.ApiVersionsRequest) {
 				wire.FinalizedFeature{Name: level.Name, Level: finalized})
 		}
 	}
-	b.answer(c, wire.NewAPIVersionsResponse(c.header.Version, &f))
+	b.answer(c, wire.NewAPIVersionsResponse(c.header.Version, c.conn.serves, &f))
 }
 
 // levels are the features this broker serves, at the level it brings a new cluster to:
@@ -62,58 +61,30 @@ func isSoftware(s string) bool {
 	return s != ""
 }
 
-// settle answers a request once its records are committed. One without records was
-// decided on top of what may not be committed yet, and waits for that: a client that
-// is told that a topic exists must find it.
-func (b *Broker) settle(c *call, records []metadata.Record, body wire.Response) {
-	b.commit(commit{records: records, body: body, call: c.ref(), then: thenAnswer})
-}
-
-// createTopics (key 19, versions 2-7).
-func (b *Broker) createTopics(c *call, req *kmsg.CreateTopicsRequest) {
-	d := b.controller.CreateTopics(req, b.random.uuid, b.rotation())
-	b.settle(c, d.Records, d.Response)
-}
-
-// rotation is where the placement of replicas begins.
-func (b *Broker) rotation() uint32 { return uint32(b.random.uint64()) }
-
-// deleteTopics (key 20, versions 1-6).
-func (b *Broker) deleteTopics(c *call, req *kmsg.DeleteTopicsRequest) {
-	d := b.controller.DeleteTopics(req)
-	b.settle(c, d.Records, d.Response)
-}
-
-// createPartitions (key 37, versions 0-3).
-func (b *Broker) createPartitions(c *call, req *kmsg.CreatePartitionsRequest) {
-	d := b.controller.CreatePartitions(req, b.rotation())
-	b.settle(c, d.Records, d.Response)
-}
-
-// alterConfigs (key 33, versions 0-2) replaces a resource's whole configuration.
-func (b *Broker) alterConfigs(c *call, req *kmsg.AlterConfigsRequest) {
-	d := b.controller.AlterConfigs(req)
-	b.settle(c, d.Records, d.Response)
-}
-
-// incrementalAlterConfigs (key 44, versions 0-1, KIP-339).
-func (b *Broker) incrementalAlterConfigs(c *call, req *kmsg.IncrementalAlterConfigsRequest) {
-	d := b.controller.IncrementalAlterConfigs(req)
-	b.settle(c, d.Records, d.Response)
-}
-
 // metadata (key 3, versions 0-13) describes topics and brokers. Topics that do not
-// exist are made if client and broker allow it, and described when they are online.
+// exist are made if client and broker allow it, and described when they are online here.
 func (b *Broker) metadata(c *call, req *kmsg.MetadataRequest) {
-	c.request = req
 	if b.lacks(req) {
 		if _, names := controller.Metadata(b.image, req, b.view(c)); len(names) > 0 {
-			d := b.controller.AutoCreate(names, b.random.uuid, b.rotation())
-			b.commit(commit{records: d.Records, call: c.ref(), then: thenAnswerMetadata})
+			create := controller.AutoCreateRequest(b.image, names)
+			b.askController(create, b.base.RequestTimeout, &autoCreation{call: c.ref(), request: req})
 			return
 		}
 	}
-	b.answerMetadata(c)
+	b.answerFromImage(c, req)
+}
+
+// autoCreation answers a Metadata request once the topics it lacked are there, or cannot
+// be made: what is missing then stands in the answer.
+type autoCreation struct {
+	request *kmsg.MetadataRequest
+	call    callRef
+}
+
+func (a *autoCreation) answered(b *Broker, _ wire.Response, _ error) {
+	if c := a.call.get(); c != nil {
+		b.answerFromImage(c, a.request)
+	}
 }
 
 // lacks reports whether a Metadata request names a topic that does not exist.
@@ -122,8 +93,6 @@ func (b *Broker) lacks(req *kmsg.MetadataRequest) bool {
 		return t.Topic != nil && b.image.Topic(*t.Topic) == nil
 	})
 }
-
-func (b *Broker) answerMetadata(c *call) { b.answerFromImage(c, c.request) }
 
 func (b *Broker) answerFromImage(c *call, request wire.Request) {
 	b.answerLater(c, &imageQuery{image: b.image, request: request, view: b.view(c)})

@@ -249,7 +249,7 @@ func (b *Broker) metadataRead(records []metadata.Record) {
 		ClusterID: b.dirs[0].found.ClusterID, Mutants: b.settings.Mutants, Now: b.now.Mono,
 	})
 	if m.log.LogEndOffset() == 0 { // a new cluster
-		b.commit(commit{records: b.controller.Bootstrap(levels()), then: thenNothing})
+		b.commit(commit{records: b.controller.Bootstrap(levels())})
 	}
 	registered := b.controller.Register(&controller.Registration{
 		ID: b.options.NodeID, Incarnation: b.random.uuid(), Rack: b.base.BrokerRack,

@@ -72,6 +72,10 @@ type Broker struct {
 	calls     callPool
 	ready     []*conn // have answers to send at the end of this Step
 
+	inquiries       []*inquiry    // wait for an active controller
+	inquiriesArmed  clock.Instant // when inquireAgain is due
+	controllerArmed clock.Instant // when tickController is due
+
 	removing map[string][]*partition // by path being renamed: who waits for the name
 	removals []removal               // oldest first
 
@@ -124,6 +128,8 @@ func New(o Options) (*Broker, error) {
 		logs:     map[log.ID]*partition{},
 		jobs:     map[log.OpID]jobOwner{},
 		removing: map[string][]*partition{},
+
+		inquiriesArmed: clock.Never, controllerArmed: clock.Never,
 	}
 	b.settings.ProducerExpirationMillis = base.ProducerIDExpirationMillis
 	b.sessions.init(int(base.FetchSessionSlots))

@@ -18,13 +18,18 @@ type conn struct {
 	listener string
 	id       ConnID
 	armed    clock.Instant // when expireCalls will look at the calls
-	closing  bool          // a call is to end the connection: no other starts
+	serves   wire.Listeners
+	closing  bool // a call is to end the connection: no other starts
 	closed   bool
 	ready    bool // in Broker.ready
 }
 
 func (b *Broker) connOpened(ev *ConnOpened) {
-	b.conns[ev.Conn] = &conn{id: ev.Conn, listener: ev.Listener, armed: clock.Never}
+	cn := &conn{id: ev.Conn, listener: ev.Listener, armed: clock.Never, serves: wire.OnBroker}
+	if slices.Contains(b.base.ControllerListenerNames, ev.Listener) {
+		cn.serves = wire.OnController
+	}
+	b.conns[ev.Conn] = cn
 }
 
 // connClosed forgets a connection. What its requests have begun goes on, except for

@@ -25,7 +25,9 @@ const (
 	highWatermarksDeadline
 	recoveryPointsDeadline
 	logStartsDeadline
-	removalDeadline // of the oldest entry of Broker.removals
+	removalDeadline    // of the oldest entry of Broker.removals
+	controllerDeadline // of this node's controller
+	inquiriesDeadline  // of requests that wait for an active controller
 )
 
 func (d *deadlines) less(i, j int) bool {
@@ -71,8 +73,12 @@ func (d *deadlines) pop() deadline {
 }
 
 // pointless reports whether nothing waits for e any more.
-func (e *deadline) pointless() bool {
+func (b *Broker) pointless(e *deadline) bool {
 	switch e.kind {
+	case controllerDeadline:
+		return b.controller == nil || b.controllerArmed != e.at
+	case inquiriesDeadline:
+		return b.inquiriesArmed != e.at
 	case connDeadline:
 		return e.conn.armed != e.at
 	case logDeadline:
@@ -84,7 +90,7 @@ func (e *deadline) pointless() bool {
 
 // Deadline returns when the broker next wants a TimerFired, or clock.Never.
 func (b *Broker) Deadline() clock.Instant {
-	for len(b.deadlines.heap) > 0 && b.deadlines.heap[0].pointless() {
+	for len(b.deadlines.heap) > 0 && b.pointless(&b.deadlines.heap[0]) {
 		b.deadlines.pop()
 	}
 	if len(b.deadlines.heap) == 0 {
@@ -106,6 +112,10 @@ func (b *Broker) expire() {
 			b.checkpointsDue(e.kind)
 		case removalDeadline:
 			b.removalDue()
+		case controllerDeadline:
+			b.tickController()
+		case inquiriesDeadline:
+			b.inquireAgain()
 		}
 	}
 }

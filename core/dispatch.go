@@ -10,12 +10,21 @@ import (
 // dispatch hands a request to its API. A request that this broker does not serve
 // closes the connection, as does any request while the node stops.
 func (b *Broker) dispatch(c *call, request wire.Request) {
-	if b.phase != running {
+	onController := c.conn.serves == wire.OnController
+	if b.phase > running || b.phase < running && (!onController || b.image == nil) {
 		b.refuse(c, errcode.BrokerNotAvailable, "the node is not running")
 		return
 	}
 	if !wire.Supported(c.header.Key, c.header.Version) && c.header.Key != apiVersionsKey {
 		b.refuse(c, errcode.UnsupportedVersion, "unsupported api version")
+		return
+	}
+	if !wire.ServedOn(c.header.Key, c.conn.serves) {
+		b.refuse(c, errcode.UnsupportedVersion, "not an api of this listener")
+		return
+	}
+	if onController {
+		b.dispatchController(c, request)
 		return
 	}
 	switch req := request.(type) {
@@ -47,21 +56,13 @@ func (b *Broker) dispatch(c *call, request wire.Request) {
 // dispatchAdmin serves the requests that read or change the metadata.
 func (b *Broker) dispatchAdmin(c *call, request wire.Request) {
 	switch req := request.(type) {
-	case *kmsg.CreateTopicsRequest:
-		b.createTopics(c, req)
-	case *kmsg.DeleteTopicsRequest:
-		b.deleteTopics(c, req)
-	case *kmsg.CreatePartitionsRequest:
-		b.createPartitions(c, req)
-	case *kmsg.AlterConfigsRequest:
-		b.alterConfigs(c, req)
-	case *kmsg.IncrementalAlterConfigsRequest:
-		b.incrementalAlterConfigs(c, req)
 	case *kmsg.DescribeTopicPartitionsRequest:
 		b.describeTopicPartitions(c, req)
 	case *kmsg.DescribeConfigsRequest, *kmsg.DescribeClusterRequest,
 		*kmsg.ListConfigResourcesRequest:
 		b.answerFromImage(c, request)
+	case kmsg.Request:
+		b.forward(c, req)
 	default:
 		b.refuse(c, errcode.UnsupportedVersion, "unsupported api")
 	}

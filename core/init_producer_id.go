@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/heiban/heiban/core/errcode"
+	"github.com/heiban/heiban/core/wire"
 )
 
 // InitProducerId (key 22, versions 0-5) hands out producer ids for idempotent
@@ -39,12 +40,26 @@ func (b *Broker) initProducerID(c *call, req *kmsg.InitProducerIDRequest) {
 		req := kmsg.NewPtrAllocateProducerIDsRequest()
 		req.BrokerID = b.options.NodeID
 		req.BrokerEpoch = b.controller.Image().Broker(b.options.NodeID).Epoch
-		d := b.controller.AllocateProducerIDs(req)
-		if d.Response.ErrorCode != 0 {
-			b.refuseProducerIDs(errcode.Code(d.Response.ErrorCode))
-			return
-		}
-		b.commit(commit{records: d.Records, body: d.Response, then: thenGrantProducers})
+		b.askController(req, b.base.RequestTimeout, &producerGrant{})
+	}
+}
+
+// producerGrant is the wish for a block of producer ids.
+type producerGrant struct{}
+
+func (*producerGrant) answered(b *Broker, resp wire.Response, err error) {
+	if err != nil {
+		b.refuseProducerIDs(errcode.CoordinatorLoadInProgress) // so that the client asks again
+		return
+	}
+	block := resp.(*kmsg.AllocateProducerIDsResponse)
+	switch code := errcode.Code(block.ErrorCode); code {
+	case errcode.None:
+		b.grantProducerIDs(block)
+	case errcode.StaleBrokerEpoch:
+		b.refuseProducerIDs(errcode.CoordinatorLoadInProgress)
+	default:
+		b.refuseProducerIDs(code)
 	}
 }
 

@@ -3,8 +3,6 @@ package core
 import (
 	"fmt"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"github.com/heiban/heiban/core/batch"
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/invariant"
@@ -26,7 +24,7 @@ type metalog struct {
 type commit struct {
 	records   []metadata.Record
 	body      wire.Response // the answer
-	call      callRef
+	who       asked         // who is to have it, nil: nobody
 	endOffset int64
 	then      thenKind
 }
@@ -36,11 +34,8 @@ type commit struct {
 type thenKind uint8
 
 const (
-	thenAnswer         thenKind = iota // body to call
-	thenAnswerMetadata                 // a fresh Metadata answer to call
-	thenGrantProducers                 // serve who waits for a producer id
+	thenAnswer         thenKind = iota // body to who
 	thenOpenPartitions                 // go on booting
-	thenNothing
 )
 
 // metadataTopicID is the id Kafka gives __cluster_metadata.
@@ -141,23 +136,9 @@ func (b *Broker) opened(o *opening) {
 	if o.left > 0 {
 		return
 	}
-	switch o.commit.then {
-	case thenGrantProducers:
-		b.grantProducerIDs(o.commit.body.(*kmsg.AllocateProducerIDsResponse))
-		return
-	case thenOpenPartitions, thenNothing:
-		return
-	case thenAnswer, thenAnswerMetadata:
+	if who := o.commit.who; who != nil {
+		who.answered(b, o.commit.body, nil)
 	}
-	c := o.commit.call.get()
-	if c == nil {
-		return
-	}
-	if o.commit.then == thenAnswerMetadata {
-		b.answerMetadata(c)
-		return
-	}
-	b.answer(c, o.commit.body)
 }
 
 // follow makes the node's topics and partitions what the image says.

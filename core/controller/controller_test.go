@@ -279,7 +279,8 @@ func BenchmarkMetadataAll(b *testing.B) {
 	c := newController(b)
 	ids := 0
 	for i := range 10_000 {
-		records := c.AutoCreate([]string{fmt.Sprintf("topic-%05d", i)}, func() metadata.ID {
+		req := AutoCreateRequest(c.Image(), []string{fmt.Sprintf("topic-%05d", i)})
+		records := c.CreateTopics(req, func() metadata.ID {
 			ids++
 			return scriptID(ids)
 		}, 0).Records

@@ -241,40 +241,22 @@ func (c *Controller) newConfigs(overrides []config.Entry) []kmsg.CreateTopicsRes
 	return configs
 }
 
-// AutoCreation is what came of the wish to create a topic because it was asked for.
-type AutoCreation struct {
-	Topic string
-	Err   errcode.Code // None, or why it cannot be created
-}
-
-// AutoCreate decides about topics that do not exist and that a client asked for:
-// they are created with the broker's defaults. Topics that exist by now are a
-// success. Internal topics have their own partitions, factor and configuration.
-func (c *Controller) AutoCreate(
-	names []string, ids Source, seed uint32,
-) Result[[]AutoCreation] {
+// AutoCreateRequest returns the request to create topics that do not exist and that a
+// client asked for, with the broker's defaults. Internal topics have their own partitions,
+// factor and configuration. It reads only the image.
+func AutoCreateRequest(m *metadata.Image, names []string) *kmsg.CreateTopicsRequest {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Version = 7
-	var existing []AutoCreation
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
-		if c.image.Topic(name) != nil {
-			existing = append(existing, AutoCreation{Topic: name})
-			continue
+		if m.Topic(name) == nil {
+			req.Topics = append(req.Topics, autoTopic(m.Config(), name))
 		}
-		req.Topics = append(req.Topics, c.autoTopic(name))
 	}
-	decided := c.CreateTopics(req, ids, seed)
-	out := existing
-	for i := range decided.Response.Topics {
-		t := &decided.Response.Topics[i]
-		out = append(out, AutoCreation{Topic: t.Topic, Err: errcode.Code(t.ErrorCode)})
-	}
-	return Result[[]AutoCreation]{Records: decided.Records, Response: out}
+	return req
 }
 
 // autoTopic returns the request for a topic created by itself.
-func (c *Controller) autoTopic(name string) kmsg.CreateTopicsRequestTopic {
-	b := c.image.Config()
+func autoTopic(b *config.Broker, name string) kmsg.CreateTopicsRequestTopic {
 	t := kmsg.NewCreateTopicsRequestTopic()
 	t.Topic, t.NumPartitions, t.ReplicationFactor = name, -1, -1
 	set := func(name, value string) {

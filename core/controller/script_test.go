@@ -279,9 +279,10 @@ func (s *script) autoCreate() {
 	for _, l := range s.lines() {
 		names = append(names, l.name)
 	}
-	result := s.c.AutoCreate(names, s.newID, 0)
-	for _, r := range result.Response {
-		s.printf("%s: %s\n", r.Topic, r.Err)
+	result := s.c.CreateTopics(AutoCreateRequest(s.c.Image(), names), s.newID, 0)
+	for i := range result.Response.Topics {
+		r := &result.Response.Topics[i]
+		s.printf("%s: %s\n", r.Topic, errcode.Code(r.ErrorCode))
 	}
 	if s.has("quiet") {
 		s.printf("%d records\n", len(result.Records))
