@@ -62,6 +62,7 @@ type Broker struct {
 	metalog    metalog
 
 	conns     map[ConnID]*conn
+	links     links
 	topics    map[string]*topic
 	topicIDs  map[wire.TopicID]*topic
 	logs      map[log.ID]*partition
@@ -161,12 +162,21 @@ func (b *Broker) Step(now clock.Time, ev Event, fx *Effects) {
 		b.syncDone(ev)
 	case *JobDone:
 		b.jobDone(ev)
+	case *LinkOpened:
+		b.linkOpened(ev)
+	case *LinkClosed:
+		b.linkClosed(ev)
+	case *ResponseArrived:
+		b.responseArrived(ev)
 	case *TimerFired:
 	case *ShutdownRequested:
 		b.shutdownRequested()
 	}
 	b.expire()
 	b.flushAll()
+	if b.fx.Stopped {
+		b.hangUpAll()
+	}
 	b.fx = nil
 }
 

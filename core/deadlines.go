@@ -12,6 +12,7 @@ type deadlines struct {
 type deadline struct {
 	conn *conn
 	part *partition
+	link *link
 	at   clock.Instant
 	seq  uint64
 	kind deadlineKind
@@ -28,6 +29,7 @@ const (
 	removalDeadline    // of the oldest entry of Broker.removals
 	controllerDeadline // of this node's controller
 	inquiriesDeadline  // of requests that wait for an active controller
+	linkDeadline       // the earliest deadline of link's requests, or its next dial
 )
 
 func (d *deadlines) less(i, j int) bool {
@@ -83,6 +85,8 @@ func (b *Broker) pointless(e *deadline) bool {
 		return e.conn.armed != e.at
 	case logDeadline:
 		return e.part.armed != e.at || e.part.state != partitionOnline
+	case linkDeadline:
+		return e.link.armed != e.at
 	default:
 		return false
 	}
@@ -108,6 +112,8 @@ func (b *Broker) expire() {
 			b.expireCalls(e.conn)
 		case logDeadline:
 			b.tickLog(e.part)
+		case linkDeadline:
+			b.expireLink(e.link)
 		case highWatermarksDeadline, recoveryPointsDeadline, logStartsDeadline:
 			b.checkpointsDue(e.kind)
 		case removalDeadline:

@@ -10,6 +10,10 @@ import (
 // dispatch hands a request to its API. A request that this broker does not serve
 // closes the connection, as does any request while the node stops.
 func (b *Broker) dispatch(c *call, request wire.Request) {
+	if message, ok := request.(*wire.RaftRequest); ok {
+		b.raftArrived(c, message)
+		return
+	}
 	onController := c.conn.serves == wire.OnController
 	if b.phase > running || b.phase < running && (!onController || b.image == nil) {
 		b.refuse(c, errcode.BrokerNotAvailable, "the node is not running")

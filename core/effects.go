@@ -18,6 +18,9 @@ type Effects struct {
 	log.Orders
 	Responses []Response
 	Closes    []ConnID // close these connections, after the responses before
+	Dials     []Dial
+	Sends     []LinkRequest
+	Hangups   []LinkID // close these links, after the requests before; nothing of them arrives
 	Reports   []Report
 	Image     *metadata.Image // set when the metadata changed
 	Fatal     error           // the node cannot go on, and must exit
@@ -29,6 +32,8 @@ func (fx *Effects) Reset() {
 	fx.Orders.Reset()
 	clear(fx.Responses)
 	fx.Responses, fx.Closes, fx.Reports = fx.Responses[:0], fx.Closes[:0], fx.Reports[:0]
+	clear(fx.Sends)
+	fx.Dials, fx.Sends, fx.Hangups = fx.Dials[:0], fx.Sends[:0], fx.Hangups[:0]
 	fx.Image, fx.Fatal, fx.Stopped = nil, nil, false
 }
 
@@ -39,6 +44,23 @@ type Response struct {
 	Query  Query         // work left for the driver, outside of Step
 	Header wire.Header   // of the request
 	Conn   ConnID
+}
+
+// Dial orders a connection to another node. LinkOpened or LinkClosed follows.
+type Dial struct {
+	Host string
+	Link LinkID
+	Port int32
+	Node int32
+}
+
+// LinkRequest orders a request to be sent on a link that is open. Requests of one link
+// are sent in order, and answered in order. Body is valid until the next Step; the
+// Message of a *wire.RaftRequest never changes and need not be copied.
+type LinkRequest struct {
+	Body   wire.Request
+	Header wire.Header
+	Link   LinkID
 }
 
 // Query is an answer whose making grows with bytes or partitions. It is immutable,

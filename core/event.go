@@ -8,6 +8,10 @@ import (
 // ConnID names one connection for the length of the node's life.
 type ConnID uint64
 
+// LinkID names one outgoing connection for the length of the node's life. The broker
+// chooses it; zero names none.
+type LinkID uint64
+
 // Event is a fact that reached the broker from outside. Events are passed as
 // pointers owned by the driver, and are not kept after Step returns.
 //
@@ -61,6 +65,27 @@ type JobDone struct {
 	Op     log.OpID
 }
 
+// LinkOpened says that a Dial has succeeded: requests may be sent.
+type LinkOpened struct{ Link LinkID }
+
+// LinkClosed says that a link could not be opened, or is gone. What became of the
+// requests sent on it and not yet answered is unknown. Nothing more is heard of it.
+type LinkClosed struct {
+	Err  error
+	Link LinkID
+}
+
+// ResponseArrived says that the oldest unanswered request of a link is answered. A
+// Fetch answer has been through PrepareAnswer. What Response aliases belongs to the
+// driver, which keeps it until Step has returned and the writes ordered by this Step
+// are done; a *wire.FetchResponse itself is valid during this Step only.
+type ResponseArrived struct {
+	Response      wire.Response
+	Link          LinkID
+	CorrelationID int32
+	Bytes         int32 // size of the frame
+}
+
 // TimerFired says that Deadline has come.
 type TimerFired struct{}
 
@@ -75,5 +100,8 @@ func (*RequestArrived) event()    {}
 func (*WriteDone) event()         {}
 func (*SyncDone) event()          {}
 func (*JobDone) event()           {}
+func (*LinkOpened) event()        {}
+func (*LinkClosed) event()        {}
+func (*ResponseArrived) event()   {}
 func (*TimerFired) event()        {}
 func (*ShutdownRequested) event() {}

@@ -16,6 +16,10 @@ func keep(request wire.Request) wire.Request {
 		return keepProduce(req)
 	case *wire.FetchRequest:
 		return keepFetch(req)
+	case *wire.RaftRequest:
+		return &wire.RaftRequest{
+			ClusterID: strings.Clone(req.ClusterID), From: req.From, Message: bytes.Clone(req.Message),
+		}
 	default:
 		return request
 	}

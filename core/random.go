@@ -10,6 +10,14 @@ import (
 // It serves ids, not secrets.
 type random struct{ a, b uint64 }
 
+// keyed returns a number that depends on the seed and the keys, and on nothing drawn
+// before.
+func (b *Broker) keyed(x, y uint64) uint64 {
+	r := newRandom([2]uint64{b.options.Seed[0] ^ x, b.options.Seed[1] ^ y})
+	r.uint64()
+	return r.uint64()
+}
+
 func newRandom(seed [2]uint64) random { return random{seed[0], seed[1]} }
 
 func (r *random) uint64() uint64 {

@@ -77,6 +77,13 @@ func (t *traceHash) event(ev core.Event) {
 	case *core.JobDone:
 		t.words(7, uint64(ev.Op))
 		t.failed(ev.Err)
+	case *core.LinkOpened:
+		t.words(12, uint64(ev.Link))
+	case *core.LinkClosed:
+		t.words(13, uint64(ev.Link))
+	case *core.ResponseArrived:
+		t.words(14, uint64(ev.Link))
+		t.words(uint64(ev.CorrelationID), uint64(ev.Bytes))
 	case *core.TimerFired:
 		t.word(8)
 	case *core.ShutdownRequested:
@@ -106,6 +113,16 @@ func (t *traceHash) effects(fx *core.Effects) {
 	}
 	for _, conn := range fx.Closes {
 		t.words(10, uint64(conn))
+	}
+	for i := range fx.Dials {
+		t.words(uint64(fx.Dials[i].Link), uint64(fx.Dials[i].Node)<<16|uint64(fx.Dials[i].Port))
+	}
+	for i := range fx.Sends {
+		s := &fx.Sends[i]
+		t.words(uint64(s.Link), uint64(s.Header.CorrelationID)<<16|uint64(s.Header.Key))
+	}
+	for _, link := range fx.Hangups {
+		t.words(11, uint64(link))
 	}
 	for i := range fx.Reports {
 		t.report(&fx.Reports[i])

@@ -265,7 +265,8 @@ func (o *Oracle) takeEvent(n *oracleNode, ev core.Event) {
 		if ev.Err == nil {
 			o.checkpointed(n, starts)
 		}
-	case *core.Started, *core.ConnOpened, *core.TimerFired, *core.ShutdownRequested:
+	case *core.Started, *core.ConnOpened, *core.LinkOpened, *core.LinkClosed,
+		*core.ResponseArrived, *core.TimerFired, *core.ShutdownRequested:
 	}
 }
 

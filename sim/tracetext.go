@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/heiban/heiban/core"
+	"github.com/heiban/heiban/core/wire"
 )
 
 // traceStep writes the lines of one step: what the broker was told, and what it
@@ -29,7 +30,19 @@ func (n *node) traceStep(ev core.Event) {
 	for i := range fx.Responses {
 		r := &fx.Responses[i]
 		w.tracef("node %d   answer %s #%d on %x", n.id,
-			kmsg.NameForKey(r.Header.Key), r.Header.CorrelationID, uint64(r.Conn))
+			apiName(r.Header.Key), r.Header.CorrelationID, uint64(r.Conn))
+	}
+	for i := range fx.Dials {
+		d := &fx.Dials[i]
+		w.tracef("node %d   dial node %d at %s:%d as link %d", n.id, d.Node, d.Host, d.Port, d.Link)
+	}
+	for i := range fx.Sends {
+		s := &fx.Sends[i]
+		w.tracef("node %d   send %s #%d on link %d", n.id,
+			apiName(s.Header.Key), s.Header.CorrelationID, s.Link)
+	}
+	for _, link := range fx.Hangups {
+		w.tracef("node %d   hang up link %d", n.id, link)
 	}
 	for i := range fx.Reports {
 		r := &fx.Reports[i]
@@ -52,7 +65,7 @@ func describe(ev core.Event) string {
 	case *core.ConnClosed:
 		return fmt.Sprintf("connection %x closed", uint64(ev.Conn))
 	case *core.RequestArrived:
-		return fmt.Sprintf("%s #%d on %x", kmsg.NameForKey(ev.Header.Key),
+		return fmt.Sprintf("%s #%d on %x", apiName(ev.Header.Key),
 			ev.Header.CorrelationID, uint64(ev.Conn))
 	case *core.WriteDone:
 		return fmt.Sprintf("log %d written to %d, err=%v", ev.Log, ev.EndOffset, ev.Err)
@@ -60,10 +73,24 @@ func describe(ev core.Event) string {
 		return fmt.Sprintf("log %d synced to %d, err=%v", ev.Log, ev.EndOffset, ev.Err)
 	case *core.JobDone:
 		return fmt.Sprintf("job %d done, err=%v", ev.Op, ev.Err)
+	case *core.LinkOpened:
+		return fmt.Sprintf("link %d opened", ev.Link)
+	case *core.LinkClosed:
+		return fmt.Sprintf("link %d closed: %v", ev.Link, ev.Err)
+	case *core.ResponseArrived:
+		return fmt.Sprintf("answer #%d on link %d", ev.CorrelationID, ev.Link)
 	case *core.TimerFired:
 		return "timer"
 	case *core.ShutdownRequested:
 		return "shutdown requested"
 	}
 	return fmt.Sprintf("%T", ev)
+}
+
+// apiName is what a request is called.
+func apiName(key int16) string {
+	if key == wire.RaftKey {
+		return "Raft"
+	}
+	return kmsg.NameForKey(key)
 }

@@ -45,6 +45,7 @@ type Node struct {
 	ControlledShutdownEnable  bool
 	BrokerRack                string   // empty: none
 	ProcessRoles              []string // "broker", "controller" or both
+	QuorumVoters              []Voter  // controller.quorum.voters, by id
 	LogDirs                   []string // log.dirs, or log.dir
 	MetadataLogDir            string   // the first of LogDirs by default
 	BrokerHeartbeatInterval   clock.Duration
@@ -60,6 +61,8 @@ type Node struct {
 	ReplicaFetchMaxBytes         int32
 	ReplicaFetchMinBytes         int32
 	ReplicaFetchResponseBytes    int32 // replica.fetch.response.max.bytes
+	// QuorumRequestTimeout is controller.quorum.request.timeout.ms.
+	QuorumRequestTimeout clock.Duration
 }
 
 // Network is what concerns connections and requests.
@@ -82,6 +85,8 @@ type Network struct {
 	MaxRequestPartitionSize   int32 // max.request.partition.size.limit
 	ConnectionsMaxIdle        clock.Duration
 	RequestTimeout            clock.Duration
+	// ConnectionSetupTimeout is socket.connection.setup.timeout.ms.
+	ConnectionSetupTimeout clock.Duration
 }
 
 // Logs is what all logs of a node share. What a topic can set is in Topic.

@@ -178,6 +178,30 @@ func TestListeners(t *testing.T) {
 	}
 }
 
+func TestQuorumVoters(t *testing.T) {
+	b := parse(t, map[string]string{
+		"controller.quorum.voters": "2@node-2:9093, 1@[::1]:9093,30@10.0.0.1:1",
+	})
+	require.Equal(t, []Voter{
+		{ID: 1, Host: "::1", Port: 9093},
+		{ID: 2, Host: "node-2", Port: 9093},
+		{ID: 30, Host: "10.0.0.1", Port: 1},
+	}, b.QuorumVoters)
+	require.Empty(t, parse(t, nil).QuorumVoters)
+	for _, value := range []string{"node:1", "x@node:1", "-1@node:1", "1@node", "1@:1", "1@a:1,1@b:2"} {
+		_, _, err := Parse(map[string]string{"controller.quorum.voters": value})
+		require.ErrorContains(t, err, "controller.quorum.voters: ", value)
+	}
+}
+
+// Brokers talk to each other on the listener that is named, or else on the one named
+// after the protocol between brokers.
+func TestInterBrokerListener(t *testing.T) {
+	require.Equal(t, "PLAINTEXT", parse(t, nil).InterBrokerListenerName)
+	b := parse(t, map[string]string{"inter.broker.listener.name": "internal"})
+	require.Equal(t, "INTERNAL", b.InterBrokerListenerName)
+}
+
 // The names of controller listeners stand for PLAINTEXT unless somebody thought of
 // protection.
 func TestControllerListenerProtocol(t *testing.T) {

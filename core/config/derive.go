@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -114,6 +115,12 @@ func (r *reader) node() {
 	}
 	n.BrokerRack = r.string("broker.rack")
 	n.ProcessRoles = r.list("process.roles")
+	voters, err := parseVoters(r.string("controller.quorum.voters"))
+	if err != nil {
+		r.fail(fmt.Errorf("controller.quorum.voters: %w", err))
+	}
+	n.QuorumVoters = voters
+	n.QuorumRequestTimeout = r.millis("controller.quorum.request.timeout.ms")
 	n.LogDirs = r.list("log.dirs")
 	if _, _, ok := r.b.Get("log.dirs"); !ok {
 		n.LogDirs = r.list("log.dir")
@@ -145,7 +152,8 @@ func (r *reader) node() {
 func (r *reader) network() {
 	n := &r.b.Network
 	n.ControllerListenerNames = r.list("controller.listener.names")
-	n.InterBrokerListenerName = r.string("inter.broker.listener.name")
+	n.InterBrokerListenerName = cmp.Or(strings.ToUpper(r.string("inter.broker.listener.name")),
+		r.string("security.inter.broker.protocol"))
 	r.listeners(n)
 	overrides, err := parseMap(r.string("max.connections.per.ip.overrides"))
 	if err != nil {
@@ -165,6 +173,7 @@ func (r *reader) network() {
 	n.MaxRequestPartitionSize = r.int("max.request.partition.size.limit")
 	n.ConnectionsMaxIdle = r.millis("connections.max.idle.ms")
 	n.RequestTimeout = r.millis("request.timeout.ms")
+	n.ConnectionSetupTimeout = r.millis("socket.connection.setup.timeout.ms")
 }
 
 // listeners reads where the node listens and how clients reach it. Unless it is

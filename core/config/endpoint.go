@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -110,4 +111,35 @@ func parseMap(value string) ([]Entry, error) {
 		entries = With(entries, strings.TrimSpace(pair[:i]), strings.TrimSpace(pair[i+1:]))
 	}
 	return entries, nil
+}
+
+// Voter is where a voter of a fixed metadata quorum takes the requests of its peers.
+type Voter struct {
+	Host string
+	Port int32
+	ID   int32
+}
+
+// parseVoters reads a value of the form id@host:port,id@host:port, sorted by id.
+func parseVoters(value string) ([]Voter, error) {
+	var voters []Voter
+	for _, text := range SplitList(value) {
+		idText, address, ok := strings.Cut(text, "@")
+		id, err := strconv.ParseInt(idText, 10, 32)
+		if !ok || err != nil || id < 0 {
+			return nil, fmt.Errorf("voter %q is not of the form id@host:port", text)
+		}
+		e, err := parseEndpoint("voter://" + address)
+		if err != nil || e.Host == "" {
+			return nil, fmt.Errorf("voter %q is not of the form id@host:port", text)
+		}
+		voters = append(voters, Voter{ID: int32(id), Host: e.Host, Port: e.Port})
+	}
+	slices.SortFunc(voters, func(a, b Voter) int { return cmp.Compare(a.ID, b.ID) })
+	for i := range voters {
+		if i > 0 && voters[i].ID == voters[i-1].ID {
+			return nil, fmt.Errorf("voter %d is named twice", voters[i].ID)
+		}
+	}
+	return voters, nil
 }

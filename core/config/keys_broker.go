@@ -90,8 +90,8 @@ var brokerKeys = []Key{
 	},
 	{
 		Name: "controller.quorum.request.timeout.ms", Type: Int, Default: "2000",
-		Scope: BrokerScope, Inert: true,
-		Doc: "How long a node of the metadata quorum waits for an answer.",
+		Scope: BrokerScope,
+		Doc:   "How long a node of the metadata quorum waits for an answer.",
 	},
 	{
 		Name: "controller.quorum.retry.backoff.ms", Type: Int, Default: "20",
@@ -100,8 +100,8 @@ var brokerKeys = []Key{
 	},
 	{
 		Name: "controller.quorum.voters", Type: List,
-		Scope: BrokerScope, Inert: true,
-		Doc: "The voters of a fixed metadata quorum, as id@host:port.",
+		Scope: BrokerScope,
+		Doc:   "The voters of a fixed metadata quorum, as id@host:port.",
 	},
 	{
 		Name: "controller.socket.timeout.ms", Type: Int, Default: "30000",
@@ -289,8 +289,8 @@ var brokerKeys = []Key{
 	},
 	{
 		Name: "socket.connection.setup.timeout.ms", Type: Long, Default: "10000",
-		Scope: BrokerScope, Inert: true,
-		Doc: "The time to set up a connection, before back-off.",
+		Scope: BrokerScope,
+		Doc:   "The time to set up a connection, before back-off.",
 	},
 	{
 		Name: "socket.listen.backlog.size", Type: Int, Default: "50",

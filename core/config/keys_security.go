@@ -202,8 +202,8 @@ var securityKeys = []Key{
 	{
 		Name: "security.inter.broker.protocol", Type: String, Default: "PLAINTEXT",
 		Valid: oneOf("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
-		Scope: BrokerScope, Inert: true,
-		Doc: "The security protocol between brokers.",
+		Scope: BrokerScope,
+		Doc:   "The security protocol between brokers.",
 	},
 	{
 		Name: "security.providers", Type: String, Null: true,

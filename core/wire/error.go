@@ -16,6 +16,7 @@ const (
 	RequestMalformed                        // too short, too long, or against the schema
 	APIUnknown                              // not an API of this broker
 	APIVersionUnsupported                   // not a version this broker serves
+	ResponseMalformed                       // too short, too long, or against the schema
 )
 
 // Error is why a frame cannot be served, and its connection must be closed.
@@ -32,6 +33,8 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("frame size %d is out of range", e.Size)
 	case RequestMalformed:
 		return fmt.Sprintf("malformed %s request, version %d", kmsg.NameForKey(e.Key), e.Version)
+	case ResponseMalformed:
+		return fmt.Sprintf("malformed %s response, version %d", kmsg.NameForKey(e.Key), e.Version)
 	case APIUnknown:
 		return fmt.Sprintf("unknown api key %d, version %d", e.Key, e.Version)
 	case APIVersionUnsupported:

@@ -12,8 +12,8 @@ import (
 // Parse reads the body of a request whose header ParseHeader has read. Any error is
 // an *Error, and means that the connection must be closed.
 //
-// A *ProduceRequest and a *FetchRequest alias body; use their Parse methods to
-// avoid the allocation of a new one. Any other request is a copy. An ApiVersions
+// A *ProduceRequest, a *FetchRequest and a *RaftRequest alias body; use their Parse
+// methods to avoid the allocation of a new one. Any other request is a copy. An ApiVersions
 // request of a version that is not served is empty but for its version.
 func Parse(h *Header, body []byte) (Request, error) {
 	switch h.Key {
@@ -25,6 +25,12 @@ func Parse(h *Header, body []byte) (Request, error) {
 		return r, nil
 	case apiKeyFetch:
 		r := new(FetchRequest)
+		if err := r.Parse(h.Version, body); err != nil {
+			return nil, err
+		}
+		return r, nil
+	case RaftKey:
+		r := new(RaftRequest)
 		if err := r.Parse(h.Version, body); err != nil {
 			return nil, err
 		}
@@ -71,6 +77,9 @@ func AppendResponse(dst []byte, h *Header, r Response) []byte {
 	case *FetchResponse:
 		w := beginFrame(dst, h)
 		r.append(&w, h.Version)
+		return endFrame(w.b, start, 0)
+	case *RaftResponse:
+		w := beginFrame(dst, h)
 		return endFrame(w.b, start, 0)
 	case kmsg.Response:
 		invariant.True(r.Key() == h.Key, "a response answers its own request")

@@ -130,6 +130,9 @@ func flexibleFrom(key int16) int16 {
 
 // apiOf is nil for an API that is not served.
 func apiOf(key int16) *api {
+	if key == RaftKey {
+		return &raftAPI
+	}
 	if key < 0 || key > apiKeyMax || apis[key].on == 0 {
 		return nil
 	}

@@ -21,10 +21,10 @@ type Header struct {
 	Version       int16
 }
 
-// Request is *ProduceRequest, *FetchRequest or one of kmsg's other requests.
+// Request is *ProduceRequest, *FetchRequest, *RaftRequest or one of kmsg's other requests.
 type Request any
 
-// Response is *ProduceResponse, *FetchResponse or one of kmsg's other responses.
+// Response is *ProduceResponse, *FetchResponse, *RaftResponse or one of kmsg's other responses.
 type Response any
 
 // ProduceRequest is a Produce request, versions 3 to 13 (KIP-98, KIP-516). It
