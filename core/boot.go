@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/heiban/heiban/clock"
@@ -194,20 +195,16 @@ func (b *Broker) recovered(p *partition, r *log.Recovered) {
 	t := b.image.TopicByID(p.topic.id)
 	from := len(b.fx.Jobs)
 	p.log = log.Open(p.id, p.path(), t.Config, &b.settings, b.newID, r, b.now)
-	p.state, p.epochStart = partitionOnline, p.log.LogEndOffset()
-	p.dir.stale = allCheckpoints
-	p.log.AssignEpoch(p.leaderEpoch, &b.fx.Orders)
+	p.state, p.dir.stale = partitionOnline, allCheckpoints
 	p.highWatermark, p.logStart = p.log.HighWatermark(), p.log.LogStartOffset()
-	p.log.Tick(b.now, &b.fx.Orders) // retention may raise the log start: that is news
+	p.written = p.log.WrittenEndOffset()
 	b.report(Report{
 		Kind: PartitionOnline, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
-		Offset: p.logStart, EndOffset: p.log.LogEndOffset(), Epoch: p.leaderEpoch,
-		Text: r.Text,
+		Offset: p.logStart, EndOffset: p.log.LogEndOffset(),
+		Epoch: t.Partitions[p.index].LeaderEpoch, Text: r.Text,
 	})
-	b.report(Report{
-		Kind: LeaderStarted, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
-		Offset: p.highWatermark, EndOffset: p.log.LogEndOffset(), Epoch: p.leaderEpoch,
-	})
+	b.assume(p, &t.Partitions[p.index])
+	p.log.Tick(b.now, &b.fx.Orders) // retention may raise the log start: that is news
 	b.logChanged(p, from)
 	b.openingEnded(p)
 	if b.phase == booting {
@@ -280,12 +277,16 @@ func (b *Broker) clean() bool {
 // recovers all logs.
 func (b *Broker) openAll() {
 	b.opening = 1
+	b.brokers = replicaBrokers(b.image)
 	known := map[string]*partition{}
 	for t := range b.image.Topics() {
 		added := b.addTopic(t)
 		for i := range t.Partitions {
-			p := b.addPartition(added, t, int32(i))
-			known[log.DirName(t.Name, int32(i))] = p
+			p := b.addPartition(added, int32(i))
+			if b.hosts(&t.Partitions[i]) {
+				p.state = partitionOpening
+				known[log.DirName(t.Name, int32(i))] = p
+			}
 		}
 	}
 	for i := range b.dirs {
@@ -316,8 +317,11 @@ func (b *Broker) setAside() {
 	}
 	b.opening = 1
 	for t := range b.image.Topics() {
-		for _, p := range b.topicIDs[t.ID].partitions {
-			b.place(p)
+		for i, p := range b.topicIDs[t.ID].partitions {
+			if p.state == partitionAbsent {
+				continue
+			}
+			b.place(p, &t.Partitions[i])
 			if p.dir.offline {
 				p.state = partitionOffline
 				continue
@@ -330,14 +334,26 @@ func (b *Broker) setAside() {
 	b.readyMaybe()
 }
 
-// place chooses a log directory for a partition that has none: the one with the fewest.
-func (b *Broker) place(p *partition) {
+// place chooses a log directory for a partition that has none: the one the controller
+// has assigned (KIP-858), or else the one with the fewest.
+func (b *Broker) place(p *partition, m *metadata.Partition) {
 	if p.dir != nil {
 		return
 	}
+	assigned := metadata.ID{}
+	if i := slices.Index(m.Replicas, b.options.NodeID); i < len(m.Directories) {
+		assigned = m.Directories[i]
+	}
 	for i := range b.dirs {
 		dir := &b.dirs[i]
-		if !dir.offline && (p.dir == nil || dir.replicas < p.dir.replicas) {
+		if dir.offline {
+			continue
+		}
+		if dir.found.DirectoryID == assigned {
+			p.dir = dir
+			break
+		}
+		if p.dir == nil || dir.replicas < p.dir.replicas {
 			p.dir = dir
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/heiban/heiban/core/invariant"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/metadata"
+	"github.com/heiban/heiban/core/replica"
 	"github.com/heiban/heiban/core/wire"
 )
 
@@ -49,6 +50,7 @@ type Broker struct {
 	options  Options
 	base     *config.Broker // static configuration
 	settings log.Settings
+	replicas replica.Settings
 	random   random
 
 	// What this Step works on.
@@ -57,7 +59,8 @@ type Broker struct {
 
 	phase      phase
 	dirs       []logDir
-	image      *metadata.Image // committed
+	image      *metadata.Image  // committed
+	brokers    []replica.Broker // of image, for the roles of partitions
 	controller *controller.Controller
 	metalog    metalog
 
@@ -133,6 +136,10 @@ func New(o Options) (*Broker, error) {
 		inquiriesArmed: clock.Never, controllerArmed: clock.Never,
 	}
 	b.settings.ProducerExpirationMillis = base.ProducerIDExpirationMillis
+	b.replicas = replica.Settings{
+		NodeID: o.NodeID, ReplicaLagTimeMax: base.ReplicaLagTimeMax,
+		ReplicaFetchBackoff: base.ReplicaFetchBackoff, Mutants: o.Settings.Mutants,
+	}
 	b.sessions.init(int(base.FetchSessionSlots))
 	for _, path := range o.LogDirs {
 		b.dirs = append(b.dirs, logDir{path: path})

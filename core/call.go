@@ -13,6 +13,7 @@ type call struct {
 	body     wire.Response
 	query    Query
 	fetch    *parkedFetch
+	deleting *deleting
 	header   wire.Header
 	deadline clock.Instant
 	serial   uint64
@@ -75,6 +76,7 @@ func (p *callPool) recycle() {
 	const freeMax = 4096
 	for i, c := range p.ended {
 		c.conn, c.request, c.body, c.query, c.fetch = nil, nil, nil, nil, nil
+		c.deleting = nil
 		c.admin, c.closes = false, false
 		c.produce.reset()
 		c.fetching = parkedFetch{}

@@ -23,6 +23,7 @@ type deadlineKind uint8
 const (
 	connDeadline deadlineKind = iota // the earliest deadline of conn's calls
 	logDeadline
+	roleDeadline
 	highWatermarksDeadline
 	recoveryPointsDeadline
 	logStartsDeadline
@@ -87,6 +88,8 @@ func (b *Broker) pointless(e *deadline) bool {
 		return e.part.armed != e.at || e.part.state != partitionOnline
 	case linkDeadline:
 		return e.link.armed != e.at
+	case roleDeadline:
+		return e.part.roleArmed != e.at || e.part.state != partitionOnline
 	default:
 		return false
 	}
@@ -114,6 +117,8 @@ func (b *Broker) expire() {
 			b.tickLog(e.part)
 		case linkDeadline:
 			b.expireLink(e.link)
+		case roleDeadline:
+			b.tickRole(e.part)
 		case highWatermarksDeadline, recoveryPointsDeadline, logStartsDeadline:
 			b.checkpointsDue(e.kind)
 		case removalDeadline:
@@ -147,6 +152,8 @@ func (b *Broker) expireCalls(cn *conn) {
 			cn.armed = min(cn.armed, c.deadline)
 		case c.fetch != nil:
 			b.completeFetch(c)
+		case c.deleting != nil:
+			b.deleteTimedOut(c)
 		default:
 			b.produceTimedOut(c)
 		}

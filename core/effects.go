@@ -83,12 +83,15 @@ type Report struct {
 	Kind      ReportKind
 	Topic     string
 	Text      string
+	ISR       []int32 // never changed
 	Offset    int64
 	EndOffset int64
+	From      int64
 	Producer  int64
 	TopicID   wire.TopicID
 	Partition int32
 	Epoch     int32
+	Leader    int32
 	Sequence  int32
 	Err       errcode.Code
 }
@@ -102,17 +105,22 @@ const (
 	PartitionOnline                             // Topic, TopicID, Partition, Offset: log start, EndOffset, Epoch, Text: recovery
 	PartitionRemoved                            // Topic, TopicID, Partition
 	BatchAppended                               // Topic, TopicID, Partition, Offset, EndOffset, Epoch, Producer, Sequence
-	HighWatermarkAdvanced                       // Topic, TopicID, Partition, Offset, EndOffset: log end offset
+	HighWatermarkAdvanced                       // Topic, TopicID, Partition, Offset, EndOffset: log end offset, Epoch; of a leader
 	LogStartAdvanced                            // Topic, TopicID, Partition, Offset
 	LogDirOffline                               // Text: directory and cause
 	LogCompacted                                // Topic, TopicID, Partition, Text
 	TopicCreated                                // Topic, TopicID
 	TopicDeleted                                // Topic, TopicID
 	RequestRefused                              // Err, Text
-	LeaderStarted                               // Topic, TopicID, Partition, Epoch, Offset: high watermark, EndOffset: log end offset
-	FollowerStarted                             // as LeaderStarted
-	LogTruncated                                // Topic, TopicID, Partition, Offset: log start, EndOffset: log end offset, now
-	HighWatermarkLearned                        // of a follower, which may fall: as HighWatermarkAdvanced
-	ControllerStarted                           // Epoch: of the quorum
-	ControllerEnded                             // Epoch: of the quorum
+	// Of roles. EndOffset is the log end offset, Epoch the leader epoch, and Topic, TopicID
+	// and Partition are set.
+	LeaderStarted        // Offset: high watermark, ISR
+	FollowerStarted      // Offset: high watermark, Leader: -1 if there is none
+	HighWatermarkLearned // Offset: high watermark of a follower, which may fall
+	RecordsReplicated    // Offset: first offset that a follower appended
+	LogTruncated         // Offset: log start, From: log end offset before
+	ISRExpanded          // ISR: as the leader has learnt; EndOffset is not set
+	ISRShrunk            // as ISRExpanded
+	ControllerStarted    // Epoch: of the quorum
+	ControllerEnded      // Epoch: of the quorum
 )

@@ -1,30 +1,40 @@
 package core
 
 import (
+	"strings"
+
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/mutant"
+	"github.com/heiban/heiban/core/replica"
 	"github.com/heiban/heiban/core/wire"
 )
 
 // Fetch (key 1, versions 4-18): long poll by minimum bytes and maximum wait, size
 // limits that always let the first batch through (KIP-74), incremental sessions
-// (KIP-227), topic ids (KIP-516), divergence by epoch (KIP-320, KIP-595). The core
-// decides what may be read, up to which offset; the driver finds the bytes.
+// (KIP-227), topic ids (KIP-516), divergence by epoch (KIP-320, KIP-595). Followers read
+// with it, see fetch_replica.go. The core decides what may be read, up to which offset;
+// the driver finds the bytes.
 
 // parkedFetch is what a Fetch asks for: its own list, or its session's.
 type parkedFetch struct {
 	session    *session // nil: sessionless
 	partitions []*fetchPart
-	sessionID  int32 // to answer with
-	maxWait    int32
-	minBytes   int64
-	maxBytes   int32
-	available  int64 // estimate, while parked
-	committed  bool  // read_committed
-	byID       bool
-	full       bool // answer every partition, not only those with news
+	rack       string // of a consumer that may be sent to another replica (KIP-392)
+	listener   string // on which it came
+
+	brokerEpoch int64 // of a follower, or -1
+	replica     int32 // id of a follower, or noReplica
+	sessionID   int32 // to answer with
+	maxWait     int32
+	minBytes    int64
+	maxBytes    int32
+	available   int64 // estimate, while parked
+	committed   bool  // read_committed
+	anyReplica  bool  // a consumer that may read from followers
+	byID        bool
+	full        bool // answer every partition, not only those with news
 }
 
 // fetchPart is one partition a client wants to fetch from; in a session it lives as
@@ -43,7 +53,8 @@ type fetchPart struct {
 	call      *call
 	at        int // index in on.fetches
 
-	served bool // its last Fetch returned records of it
+	refused errcode.Code // what became of a follower's fetch when it was first read
+	served  bool         // its last Fetch returned records of it
 }
 
 // partKey names a partition as the client names it.
@@ -64,6 +75,9 @@ func (b *Broker) fetch(c *call, req *wire.FetchRequest) {
 		return
 	}
 	f := c.fetch
+	if f.replica != noReplica {
+		b.takeFollower(f)
+	}
 	if f.maxWait <= 0 || len(f.partitions) == 0 || b.estimate(f) {
 		b.completeFetch(c)
 		return
@@ -74,15 +88,20 @@ func (b *Broker) fetch(c *call, req *wire.FetchRequest) {
 
 // openFetch resolves a request into the list of partitions to fetch.
 func (b *Broker) openFetch(c *call, req *wire.FetchRequest) errcode.Code {
-	if req.ReplicaID >= 0 {
-		return errcode.NotLeaderOrFollower // this cluster has no followers
-	}
+	const anyReplicaFrom = 11
 	c.fetch = &c.fetching
 	*c.fetch = parkedFetch{
-		maxWait:   req.MaxWaitMillis,
-		maxBytes:  min(req.MaxBytes, b.base.FetchMaxBytes),
-		committed: req.IsolationLevel == 1,
-		byID:      req.Version >= fetchTopicIDsFrom,
+		maxWait:     req.MaxWaitMillis,
+		maxBytes:    min(req.MaxBytes, b.base.FetchMaxBytes),
+		committed:   req.IsolationLevel == 1,
+		anyReplica:  req.Version >= anyReplicaFrom,
+		byID:        req.Version >= fetchTopicIDsFrom,
+		listener:    c.conn.listener,
+		brokerEpoch: req.ReplicaEpoch,
+		replica:     max(req.ReplicaID, noReplica),
+	}
+	if b.base.RackAwareReplicaSelector && req.Rack != "" && c.fetch.replica == noReplica {
+		c.fetch.rack = strings.Clone(req.Rack)
 	}
 	c.fetch.minBytes = int64(min(req.MinBytes, c.fetch.maxBytes))
 	return b.openSession(c.fetch, req)
@@ -129,15 +148,18 @@ func keyOf(want *wire.FetchPartition) partKey {
 	return partKey{topic: want.Topic, id: want.TopicID, partition: want.Partition}
 }
 
-// bound is the end of what a fetch may read.
-func (b *Broker) bound(p *partition, committed bool) int64 {
+// bound is the end of what a fetch may read. What is not written yet cannot be read:
+// a follower's high watermark may be beyond it.
+func (b *Broker) bound(p *partition, f *parkedFetch) int64 {
 	switch {
+	case f.replica != noReplica:
+		return p.log.WrittenEndOffset()
 	case b.settings.Mutants.On(mutant.R7ReadToLogEnd):
 		return p.log.LogEndOffset()
-	case committed:
-		return p.log.LastStableOffset()
+	case f.committed:
+		return min(p.log.LastStableOffset(), p.log.WrittenEndOffset())
 	default:
-		return p.log.HighWatermark()
+		return min(p.log.HighWatermark(), p.log.WrittenEndOffset())
 	}
 }
 
@@ -146,52 +168,53 @@ func (b *Broker) bound(p *partition, committed bool) int64 {
 func (b *Broker) estimate(f *parkedFetch) bool {
 	f.available = 0
 	for _, part := range f.partitions {
-		p, at := b.locate(part, f.byID)
-		if at.code != errcode.None || at.divergingEpoch >= 0 {
+		p, at := b.locate(f, part)
+		if at.code != errcode.None || part.refused != errcode.None || at.diverges() ||
+			f.lags(p, part) || b.preferred(f, p, part) != noReplica {
 			return true
 		}
-		part.available = b.availableBytes(p, part, f.committed)
+		part.available = b.availableBytes(p, part, f)
 		f.available += part.available
 	}
 	return f.available >= f.minBytes
 }
 
-// fetchPosition is where a fetch stands in a partition's log.
-type fetchPosition struct {
-	code           errcode.Code
-	divergingEpoch int32 // where the fetcher's log parts from ours (KIP-595), or -1
-	divergingEnd   int64
-}
-
 // locate finds the partition of a fetch and its position there. An epoch that
 // diverges is told even if the offset is beyond the log, but not if it is before it
 // (KIP-595).
-func (b *Broker) locate(part *fetchPart, byID bool) (*partition, fetchPosition) {
+func (b *Broker) locate(f *parkedFetch, part *fetchPart) (*partition, fetchPosition) {
 	want := &part.want
-	at := fetchPosition{divergingEpoch: -1, divergingEnd: -1}
+	at := fetchPosition{diverging: replica.NoEpoch}
 	p := part.on
 	if p == nil || p.state != partitionOnline { // else it is still what the client means
-		p, at.code = b.find(want.Topic, want.TopicID, byID, want.Partition)
+		p, at.code = b.find(want.Topic, want.TopicID, f.byID, want.Partition)
 		part.on = p
 	}
 	if at.code == errcode.None {
 		at.code = p.checkEpoch(want.CurrentLeaderEpoch)
 	}
+	onlyLeader := !f.anyReplica || f.replica != noReplica
+	if at.code == errcode.None && p.leader == nil && onlyLeader {
+		at.code = errcode.NotLeaderOrFollower
+	}
 	if at.code != errcode.None {
 		return p, at
+	}
+	if f.replica != noReplica {
+		return p, b.locateFollower(f, p, part)
 	}
 	if want.FetchOffset < p.log.LogStartOffset() {
 		at.code = errcode.OffsetOutOfRange
 		return p, at
 	}
 	if want.LastFetchedEpoch >= 0 {
-		epoch, end := p.log.EndOffsetFor(want.LastFetchedEpoch)
+		of := p.endOf(want.LastFetchedEpoch)
 		switch {
-		case epoch < 0:
+		case of.Epoch < 0:
 			at.code = errcode.OffsetOutOfRange
 			return p, at
-		case epoch < want.LastFetchedEpoch || end < want.FetchOffset:
-			at.divergingEpoch, at.divergingEnd = epoch, end
+		case of.Epoch < want.LastFetchedEpoch || of.EndOffset < want.FetchOffset:
+			at.diverging = of
 			return p, at
 		}
 	}
@@ -202,8 +225,8 @@ func (b *Broker) locate(part *fetchPart, byID bool) (*partition, fetchPosition) 
 }
 
 // availableBytes estimates what a partition would return, at least 1 if anything.
-func (b *Broker) availableBytes(p *partition, part *fetchPart, committed bool) int64 {
-	bound := b.bound(p, committed)
+func (b *Broker) availableBytes(p *partition, part *fetchPart, f *parkedFetch) int64 {
+	bound := b.bound(p, f)
 	if part.want.FetchOffset >= bound {
 		return 0
 	}
@@ -218,10 +241,10 @@ func (b *Broker) wakeFetches(p *partition) {
 		part := p.fetches[i]
 		f := part.call.fetch
 		f.available -= part.available
-		if part.want.FetchOffset < p.log.LogStartOffset() {
-			part.available = f.minBytes // out of range by now, which is to be told
+		if part.want.FetchOffset < p.log.LogStartOffset() || f.lags(p, part) {
+			part.available = f.minBytes // something other than bytes is to be told
 		} else {
-			part.available = b.availableBytes(p, part, f.committed)
+			part.available = b.availableBytes(p, part, f)
 		}
 		f.available += part.available
 		if f.available >= f.minBytes {
@@ -263,6 +286,10 @@ func (b *Broker) completeFetch(c *call) {
 		part.served = bytes > 0 && (first || bytes <= left)
 		first = first && bytes == 0
 		left = max(0, left-bytes)
+		if fetched.LeaderEpoch >= 0 {
+			a.response.NodeEndpoints = b.addEndpoint(a.response.NodeEndpoints,
+				fetched.LeaderID, f.listener)
+		}
 		if f.full || fetched.Changed || bytes > 0 {
 			part.toldHigh, part.toldStart = fetched.HighWatermark, fetched.LogStartOffset
 			a.response.Partitions = append(a.response.Partitions, fetched)
@@ -286,24 +313,32 @@ func (b *Broker) fetchOne(
 		LeaderID: -1, LeaderEpoch: -1, PreferredReadReplica: -1,
 		NullAborted: !f.committed,
 	}
-	p, at := b.locate(part, f.byID)
+	p, at := b.locate(f, part)
+	if at.code == errcode.None {
+		at.code = part.refused
+	}
 	if at.code != errcode.None {
 		out.Err, out.Changed = at.code, true
 		if at.code == errcode.NotLeaderOrFollower || at.code == errcode.FencedLeaderEpoch {
-			out.LeaderID, out.LeaderEpoch = b.options.NodeID, p.leaderEpoch // KIP-951
+			out.LeaderID, out.LeaderEpoch = b.leaderOf(p)
 		}
 		return out, 0
 	}
 	out.HighWatermark = p.log.HighWatermark()
 	out.LastStableOffset = p.log.LastStableOffset()
 	out.LogStartOffset = p.log.LogStartOffset()
-	out.Changed = out.HighWatermark != part.toldHigh || out.LogStartOffset != part.toldStart
-	if at.divergingEpoch >= 0 {
-		out.DivergingEpoch, out.DivergingEndOffset = at.divergingEpoch, at.divergingEnd
+	out.Changed = out.HighWatermark != part.toldHigh || out.LogStartOffset != part.toldStart ||
+		f.lags(p, part)
+	if at.diverges() {
+		out.DivergingEpoch, out.DivergingEndOffset = at.diverging.Epoch, at.diverging.EndOffset
 		out.Changed = true
 		return out, 0
 	}
-	bound := b.bound(p, f.committed)
+	if other := b.preferred(f, p, part); other != noReplica {
+		out.PreferredReadReplica, out.Changed = other, true
+		return out, 0
+	}
+	bound := b.bound(p, f)
 	if part.want.FetchOffset >= bound || !room {
 		return out, 0
 	}

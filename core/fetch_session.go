@@ -29,6 +29,7 @@ type session struct {
 	id       int32
 	epoch    int32 // the next request must carry it
 	byID     bool
+	follower bool // of a follower: no consumer takes its place (privileged, in Kafka)
 }
 
 const (
@@ -69,7 +70,8 @@ func (b *Broker) openSession(f *parkedFetch, req *wire.FetchRequest) errcode.Cod
 	}
 	made := &session{
 		index: make(map[partKey]*fetchPart, len(req.Partitions)), byID: f.byID,
-		made: b.now.Mono, lastUsed: b.now.Mono, epoch: 1,
+		follower: f.replica != noReplica,
+		made:     b.now.Mono, lastUsed: b.now.Mono, epoch: 1,
 	}
 	b.updateSession(made, req)
 	f.partitions = made.parts
@@ -172,30 +174,40 @@ func (s *sessions) add(made *session, r *random) bool {
 }
 
 // evictFor makes room by dropping the session idle for longest, if that is long, or
-// else the smallest of those that have had their time, if the new one is larger.
+// else the least valuable one, if the new one is of more value. A session has had its
+// time after a while; a follower's is in the way of no consumer's until then.
 func (s *sessions) evictFor(made *session) bool {
 	if len(s.all) == 0 {
 		return false
 	}
-	idle, small := s.all[0], (*session)(nil)
+	idle, least := s.all[0], (*session)(nil)
 	for _, other := range s.all {
 		if other.lastUsed < idle.lastUsed {
 			idle = other
 		}
 		settled := made.made.Sub(other.made) > sessionEvictAfter
-		if settled && (small == nil || len(other.parts) < len(small.parts)) {
-			small = other
+		evictable := settled || made.follower && !other.follower
+		if evictable && (least == nil || other.lessThan(least)) {
+			least = other
 		}
 	}
 	switch {
 	case made.made.Sub(idle.lastUsed) > sessionEvictAfter:
 		s.remove(idle)
-	case small != nil && len(small.parts) < len(made.parts):
-		s.remove(small)
+	case least != nil && least.lessThan(made):
+		s.remove(least)
 	default:
 		return false
 	}
 	return true
+}
+
+// lessThan reports whether a session is of less value than another.
+func (s *session) lessThan(other *session) bool {
+	if s.follower != other.follower {
+		return other.follower
+	}
+	return len(s.parts) < len(other.parts)
 }
 
 func (s *sessions) remove(gone *session) {

@@ -80,9 +80,9 @@ func (b *Broker) listOffset(
 	want *kmsg.ListOffsetsRequestTopicPartition,
 	out *kmsg.ListOffsetsResponseTopicPartition, at [2]int,
 ) {
-	p, code := b.find(topic, wire.TopicID{}, false, want.Partition)
-	if code == errcode.None {
-		code = p.checkEpoch(want.CurrentLeaderEpoch)
+	p, code := b.findLed(topic, want.Partition, want.CurrentLeaderEpoch)
+	if req.ReplicaID == debugReplica && code == errcode.NotLeaderOrFollower {
+		p, code = b.find(topic, wire.TopicID{}, false, want.Partition)
 	}
 	ts := want.Timestamp
 	if code == errcode.None && ts < 0 &&
@@ -97,9 +97,9 @@ func (b *Broker) listOffset(
 	if req.IsolationLevel == 1 {
 		bound = p.log.LastStableOffset()
 	}
-	if req.ReplicaID == debugReplica {
+	if req.ReplicaID != noReplica { // a follower or a tool
 		bound = p.log.LogEndOffset()
-	} else if p.log.HighWatermark() < p.epochStart {
+	} else if p.log.HighWatermark() < p.leader.EpochStartOffset() {
 		// Clients may have seen a later end of the epoch before (KIP-207).
 		unsure = errcode.OffsetNotAvailable
 		if req.Version < offsetNotAvailableFrom {

@@ -153,9 +153,15 @@ func (b *Broker) follow(delta *metadata.Delta, o *opening) {
 		b.addTopic(t)
 		b.report(Report{Kind: TopicCreated, Topic: t.Name, TopicID: t.ID})
 	}
+	if len(delta.Brokers) > 0 {
+		b.brokersChanged()
+	}
 	for i, change := range delta.Partitions {
 		if i == 0 || delta.Partitions[i-1].Topic != change.Topic {
 			b.growTopic(change.Topic, o)
+		}
+		if !change.New {
+			b.partitionChanged(change.Topic, change.Index, o)
 		}
 	}
 }

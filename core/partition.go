@@ -5,6 +5,7 @@ import (
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/mutant"
+	"github.com/heiban/heiban/core/replica"
 	"github.com/heiban/heiban/core/wire"
 )
 
@@ -16,33 +17,40 @@ type topic struct {
 	internal   bool // written by coordinators only
 }
 
-// partition is one partition hosted by this broker, which leads it.
+// partition is one partition of a topic, and its replica if this broker has one. While
+// that is online it leads or follows.
 type partition struct {
 	topic *topic
 	log   *log.Log // set while online
 	dir   *logDir
 
-	// Who waits. Both queues are ordered by endOffset.
+	leader   *replica.Leader // if it leads
+	follower *following      // if it follows
+
+	// Who waits. The first two queues are ordered by endOffset.
 	untilWritten []produceWait // acks=1
 	untilHigh    []produceWait // acks=all: until the high watermark has passed
+	untilLow     []deleteWait  // until the low watermark has reached
 	fetches      []*fetchPart
 	opening      *opening // who waits for it to come online
 
 	highWatermark int64 // as last reported
 	logStart      int64
 	recoveryPoint int64         // as last seen
-	epochStart    int64         // where leaderEpoch starts
+	written       int64         // as last seen: what fetches may read at most
 	armed         clock.Instant // when the log's Tick is due in the heap
+	roleArmed     clock.Instant // when the role's deadline is due in the heap
 	id            log.ID
 	index         int32
-	leaderEpoch   int32
+	leaderEpoch   int32 // of the role
 	state         partitionState
 }
 
 type partitionState uint8
 
 const (
-	partitionOpening partitionState = iota // its log is being recovered or made
+	partitionAbsent  partitionState = iota // this broker has no replica of it
+	partitionOpening                       // its log is being recovered or made
 	partitionOnline
 	partitionClosing // its log is being closed for shutdown
 	partitionClosed
@@ -50,7 +58,8 @@ const (
 	partitionDeleted
 )
 
-// find returns the partition a request names, or why not (KIP-516).
+// find returns the partition a request names, whose replica here is online, or why not
+// (KIP-516).
 func (b *Broker) find(
 	name string, id wire.TopicID, byID bool, index int32,
 ) (*partition, errcode.Code) {
@@ -71,22 +80,31 @@ func (b *Broker) find(
 		return p, errcode.None
 	case partitionOffline:
 		return p, errcode.KafkaStorageError
-	case partitionOpening, partitionClosing, partitionClosed, partitionDeleted:
+	case partitionAbsent, partitionOpening, partitionClosing, partitionClosed, partitionDeleted:
 	}
 	return p, errcode.NotLeaderOrFollower
 }
 
-// checkEpoch compares the leader epoch a request carries with the partition's
-// (KIP-320). An epoch of -1 asks for no comparison.
-func (p *partition) checkEpoch(currentLeaderEpoch int32) errcode.Code {
-	switch {
-	case currentLeaderEpoch == -1 || currentLeaderEpoch == p.leaderEpoch:
-		return errcode.None
-	case currentLeaderEpoch < p.leaderEpoch:
-		return errcode.FencedLeaderEpoch
-	default:
-		return errcode.UnknownLeaderEpoch
+// findLed is find for what only the leader does. An epoch of -1 asks for no comparison
+// with the leader's (KIP-320).
+func (b *Broker) findLed(name string, index, currentLeaderEpoch int32) (*partition, errcode.Code) {
+	p, code := b.find(name, wire.TopicID{}, false, index)
+	if code == errcode.None {
+		code = p.checkEpoch(currentLeaderEpoch)
 	}
+	if code == errcode.None && p.leader == nil {
+		code = errcode.NotLeaderOrFollower
+	}
+	return p, code
+}
+
+// checkEpoch compares the leader epoch a request carries, or -1, with that of the role
+// of an online partition (KIP-320).
+func (p *partition) checkEpoch(currentLeaderEpoch int32) errcode.Code {
+	if p.leader != nil {
+		return p.leader.CheckEpoch(currentLeaderEpoch)
+	}
+	return p.follower.CheckEpoch(currentLeaderEpoch)
 }
 
 func (b *Broker) writeDone(ev *WriteDone) {
@@ -126,8 +144,8 @@ func (b *Broker) tickLog(p *partition) {
 }
 
 // logChanged follows up on any call that may have moved p's log: it notes who ordered
-// the jobs from index firstJob on, advances the high watermark, answers who waited for
-// it, and arms the log's deadline.
+// the jobs from index firstJob on, tells the role, answers who waited, and arms the
+// log's deadline.
 func (b *Broker) logChanged(p *partition, firstJob int) {
 	for _, job := range b.fx.Jobs[firstJob:] {
 		b.jobs[job.Op] = jobOwner{kind: jobOfLog, part: p}
@@ -144,8 +162,12 @@ func (b *Broker) logChanged(p *partition, firstJob int) {
 		b.metalogChanged()
 		return
 	}
-	b.maybeAdvanceHighWatermark(p)
-	b.answerWritten(p)
+	b.roleSeesLog(p)
+	if written := p.log.WrittenEndOffset(); written != p.written {
+		p.written = written
+		b.answerWritten(p)
+		b.wakeReaders(p)
+	}
 	if start := p.log.LogStartOffset(); start != p.logStart {
 		p.logStart = start
 		p.dir.stale |= logStarts
@@ -164,37 +186,18 @@ func (b *Broker) logChanged(p *partition, firstJob int) {
 	}
 }
 
-// maybeAdvanceHighWatermark raises the high watermark to what the in-sync replicas
-// hold: with this broker as the only replica, to what its own log holds.
-func (b *Broker) maybeAdvanceHighWatermark(p *partition) bool {
-	held := p.log.HeldEndOffset()
-	if held > p.log.HighWatermark() {
-		p.log.SetHighWatermark(held)
-	}
-	high := p.log.HighWatermark()
-	if high == p.highWatermark {
-		return false
-	}
-	p.highWatermark = high
-	p.dir.stale |= highWatermarks
-	b.report(Report{
-		Kind: HighWatermarkAdvanced, Topic: p.topic.name, TopicID: p.topic.id,
-		Partition: p.index, Offset: high, EndOffset: p.log.LogEndOffset(),
-	})
-	b.answerCommitted(p)
-	b.wakeFetches(p)
-	return true
-}
-
 // leave answers everybody who waits on p with why they wait in vain.
 func (b *Broker) leave(p *partition, why errcode.Code) {
 	for _, w := range p.untilWritten {
-		b.produceEnded(w, why)
+		b.produceEnded(p, w, why)
 	}
 	for _, w := range p.untilHigh {
-		b.produceEnded(w, why)
+		b.produceEnded(p, w, why)
 	}
-	p.untilWritten, p.untilHigh = nil, nil
+	for _, w := range p.untilLow {
+		b.deleteEnded(w, -1, why)
+	}
+	p.untilWritten, p.untilHigh, p.untilLow = nil, nil, nil
 	b.completeFetches(p)
 }
 

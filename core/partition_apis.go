@@ -17,10 +17,7 @@ func (b *Broker) offsetForLeaderEpoch(c *call, req *kmsg.OffsetForLeaderEpochReq
 		for _, want := range t.Partitions {
 			part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			part.Partition, part.LeaderEpoch, part.EndOffset = want.Partition, -1, -1
-			p, code := b.find(t.Topic, wire.TopicID{}, false, want.Partition)
-			if code == errcode.None {
-				code = p.checkEpoch(want.CurrentLeaderEpoch)
-			}
+			p, code := b.findLed(t.Topic, want.Partition, want.CurrentLeaderEpoch)
 			part.ErrorCode = int16(code)
 			if code == errcode.None {
 				part.LeaderEpoch, part.EndOffset = p.log.EndOffsetFor(want.LeaderEpoch)
@@ -30,51 +27,6 @@ func (b *Broker) offsetForLeaderEpoch(c *call, req *kmsg.OffsetForLeaderEpochReq
 		resp.Topics = append(resp.Topics, out)
 	}
 	b.answer(c, resp)
-}
-
-// deleteRecords (key 21, versions 0-2) raises the log start offset (KIP-107). The low
-// watermark is that of the only replica, so the answer needs no wait.
-func (b *Broker) deleteRecords(c *call, req *kmsg.DeleteRecordsRequest) {
-	resp := kmsg.NewPtrDeleteRecordsResponse()
-	for _, t := range req.Topics {
-		out := kmsg.NewDeleteRecordsResponseTopic()
-		out.Topic = t.Topic
-		for _, want := range t.Partitions {
-			part := kmsg.NewDeleteRecordsResponseTopicPartition()
-			part.Partition, part.LowWatermark = want.Partition, -1
-			p, code := b.find(t.Topic, wire.TopicID{}, false, want.Partition)
-			if code == errcode.None {
-				code = b.deleteBefore(p, want.Offset)
-			}
-			part.ErrorCode = int16(code)
-			if code == errcode.None {
-				part.LowWatermark = p.log.LogStartOffset()
-			}
-			out.Partitions = append(out.Partitions, part)
-		}
-		resp.Topics = append(resp.Topics, out)
-	}
-	b.answer(c, resp)
-}
-
-// deleteBefore raises p's log start offset; -1 means the high watermark.
-func (b *Broker) deleteBefore(p *partition, offset int64) errcode.Code {
-	if p.topic.internal {
-		return errcode.InvalidTopicException
-	}
-	if !b.image.TopicByID(p.topic.id).Config.CleanupDelete {
-		return errcode.PolicyViolation
-	}
-	if offset == -1 {
-		offset = p.log.HighWatermark()
-	}
-	if offset < 0 || offset > p.log.HighWatermark() {
-		return errcode.OffsetOutOfRange
-	}
-	from := len(b.fx.Jobs)
-	p.log.DeleteRecordsBefore(b.now, offset, &b.fx.Orders)
-	b.logChanged(p, from)
-	return errcode.None
 }
 
 // describeProducers (key 61, version 0) lists the producers a partition knows

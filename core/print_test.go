@@ -85,7 +85,20 @@ func (s *script) printReport(r *core.Report) {
 		s.byName[r.Topic] = r.TopicID
 	case core.RequestRefused:
 		s.printf("refused: %s %s", r.Err, r.Text)
-	case core.BatchAppended, core.TopicDeleted:
+	case core.LeaderStarted:
+		if len(r.ISR) > 1 {
+			s.printf("leads %s epoch=%d from=%d isr=%v", name, r.Epoch, r.EndOffset, r.ISR)
+		}
+	case core.FollowerStarted:
+		s.printf("follows %s epoch=%d leader=%d", name, r.Epoch, r.Leader)
+	case core.ISRExpanded, core.ISRShrunk:
+		s.printf("isr %s=%v", name, r.ISR)
+	case core.HighWatermarkLearned:
+		s.printf("follower's highWatermark %s=%d", name, r.Offset)
+	case core.LogTruncated:
+		s.printf("truncated %s=%d from=%d", name, r.EndOffset, r.From)
+	case core.ControllerStarted, core.ControllerEnded:
+	case core.BatchAppended, core.TopicDeleted, core.RecordsReplicated:
 	}
 }
 

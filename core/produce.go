@@ -15,7 +15,8 @@ import (
 //
 //	acks=0   appended, never answered; an error closes the connection
 //	acks=1   answered when written
-//	acks=-1  answered when the high watermark has passed the batch
+//	acks=-1  refused if too few replicas are in sync (min.insync.replicas), answered when
+//	         the high watermark has passed the batch
 
 // producing is the state of a Produce that waits for its acknowledgement.
 type producing struct {
@@ -88,13 +89,19 @@ func (b *Broker) appendPart(
 	}
 	const topicIDsFrom = 13
 	p, code := b.find(part.Topic, part.TopicID, req.Version >= topicIDsFrom, part.Partition)
+	if code == errcode.None && p.leader == nil {
+		code = errcode.NotLeaderOrFollower
+	}
 	if code != errcode.None {
-		out.Err = code
+		b.failPart(c, p, out, code)
 		return p
 	}
 	switch {
 	case p.topic.internal && !c.admin:
 		out.Err = errcode.InvalidTopicException
+		return p
+	case p.leader.CheckProduce(req.Acks) != errcode.None:
+		out.Err = p.leader.CheckProduce(req.Acks)
 		return p
 	case part.Err != errcode.None:
 		out.Err, out.ErrorMessage, out.RecordErrors = part.Err, part.ErrorMessage, part.RecordErrors
@@ -135,11 +142,20 @@ func (b *Broker) appendPart(
 // it has.
 func (b *Broker) await(c *call, p *partition, acks int16, endOffset int64, index int) {
 	w := produceWait{call: c.ref(), endOffset: endOffset, index: int32(index)}
-	switch {
-	case acks == acksOne && p.log.WrittenEndOffset() < endOffset:
+	switch acks {
+	case acksOne:
+		if p.log.WrittenEndOffset() >= endOffset {
+			return
+		}
 		p.untilWritten = enqueue(p.untilWritten, w)
-	case acks == acksAll && p.log.HighWatermark() < endOffset:
+	case acksAll:
 		if b.settings.Mutants.On(mutant.R5AckBeforeHighWatermark) {
+			return
+		}
+		if done, code := p.leader.CheckAcks(endOffset); done { // as it is for a duplicate
+			if code != errcode.None {
+				b.failPart(c, p, &c.produce.response.Partitions[index], code)
+			}
 			return
 		}
 		p.untilHigh = enqueue(p.untilHigh, w)
@@ -163,22 +179,26 @@ func enqueue(queue []produceWait, w produceWait) []produceWait {
 // answerWritten answers acks=1 produces whose batches are written.
 func (b *Broker) answerWritten(p *partition) {
 	if len(p.untilWritten) > 0 {
-		p.untilWritten = b.release(p.untilWritten, p.log.WrittenEndOffset())
+		p.untilWritten = b.release(p, p.untilWritten, p.log.WrittenEndOffset(), errcode.None)
 	}
 }
 
 // answerCommitted answers acks=all produces that the high watermark has passed.
 func (b *Broker) answerCommitted(p *partition) {
 	if len(p.untilHigh) > 0 {
-		p.untilHigh = b.release(p.untilHigh, p.log.HighWatermark())
+		reached := p.log.HighWatermark()
+		_, code := p.leader.CheckAcks(reached)
+		p.untilHigh = b.release(p, p.untilHigh, reached, code)
 	}
 }
 
 // release ends the waits up to reached and returns the rest.
-func (b *Broker) release(queue []produceWait, reached int64) []produceWait {
+func (b *Broker) release(
+	p *partition, queue []produceWait, reached int64, code errcode.Code,
+) []produceWait {
 	n := 0
 	for n < len(queue) && queue[n].endOffset <= reached {
-		b.produceEnded(queue[n], errcode.None)
+		b.produceEnded(p, queue[n], code)
 		n++
 	}
 	rest := copy(queue, queue[n:])
@@ -188,13 +208,13 @@ func (b *Broker) release(queue []produceWait, reached int64) []produceWait {
 
 // produceEnded notes that one partition of a Produce waits no longer, and answers
 // when it was the last.
-func (b *Broker) produceEnded(w produceWait, code errcode.Code) {
+func (b *Broker) produceEnded(p *partition, w produceWait, code errcode.Code) {
 	c := w.call.get()
 	if c == nil {
 		return
 	}
 	if code != errcode.None {
-		failPart(&c.produce.response.Partitions[w.index], code)
+		b.failPart(c, p, &c.produce.response.Partitions[w.index], code)
 	}
 	c.produce.waits[w.index] = false
 	c.produce.waiting--
@@ -208,13 +228,19 @@ func (b *Broker) produceEnded(w produceWait, code errcode.Code) {
 func (b *Broker) produceTimedOut(c *call) {
 	for i, waits := range c.produce.waits {
 		if waits {
-			failPart(&c.produce.response.Partitions[i], errcode.RequestTimedOut)
+			b.failPart(c, nil, &c.produce.response.Partitions[i], errcode.RequestTimedOut)
 		}
 	}
 	b.answer(c, &c.produce.response)
 }
 
-// failPart turns one partition's success into an error.
-func failPart(out *wire.ProducedPartition, code errcode.Code) {
+// failPart makes of one partition's outcome an error. A client that took another for
+// the leader is told who leads.
+func (b *Broker) failPart(c *call, p *partition, out *wire.ProducedPartition, code errcode.Code) {
 	out.Err, out.BaseOffset, out.LogAppendTime, out.LogStartOffset = code, -1, -1, -1
+	if code == errcode.NotLeaderOrFollower {
+		out.LeaderID, out.LeaderEpoch = b.leaderOf(p)
+		resp := &c.produce.response
+		resp.NodeEndpoints = b.addEndpoint(resp.NodeEndpoints, out.LeaderID, c.conn.listener)
+	}
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"maps"
 	"path"
+	"slices"
 
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/errcode"
@@ -27,28 +28,59 @@ func isInternal(name string) bool {
 	return false
 }
 
-func (b *Broker) addPartition(to *topic, t *metadata.Topic, index int32) *partition {
-	p := &partition{
-		topic: to, index: index, armed: clock.Never,
-		leaderEpoch: t.Partitions[index].LeaderEpoch,
-	}
+// addPartition makes a partition known, without a replica here.
+func (b *Broker) addPartition(to *topic, index int32) *partition {
+	p := newPartition(to, index)
 	to.partitions = append(to.partitions, p)
 	return p
+}
+
+func newPartition(of *topic, index int32) *partition {
+	return &partition{
+		topic: of, index: index, leaderEpoch: -1, armed: clock.Never, roleArmed: clock.Never,
+	}
+}
+
+// hosts reports whether this broker has a replica of a partition.
+func (b *Broker) hosts(m *metadata.Partition) bool {
+	return slices.Contains(m.Replicas, b.options.NodeID)
 }
 
 // growTopic makes the partitions a topic does not have yet, as part of o.
 func (b *Broker) growTopic(t *metadata.Topic, o *opening) {
 	to := b.topicIDs[t.ID]
 	for i := len(to.partitions); i < len(t.Partitions); i++ {
-		p := b.addPartition(to, t, int32(i))
-		p.opening = o
-		o.left++
-		b.place(p)
-		if waiting, ok := b.removing[p.path()]; ok {
-			b.removing[p.path()] = append(waiting, p)
-			continue
+		p := b.addPartition(to, int32(i))
+		if b.hosts(&t.Partitions[i]) {
+			b.openReplica(p, t, o)
 		}
-		b.recover(p, t.Config)
+	}
+}
+
+// openReplica makes this broker's replica of a partition, as part of o.
+func (b *Broker) openReplica(p *partition, t *metadata.Topic, o *opening) {
+	p.state, p.opening = partitionOpening, o
+	o.left++
+	b.place(p, &t.Partitions[p.index])
+	if waiting, ok := b.removing[p.path()]; ok {
+		b.removing[p.path()] = append(waiting, p)
+		return
+	}
+	b.recover(p, t.Config)
+}
+
+// partitionChanged makes this broker's part in a partition what the metadata says.
+func (b *Broker) partitionChanged(t *metadata.Topic, index int32, o *opening) {
+	known := b.topicIDs[t.ID]
+	p, m := known.partitions[index], &t.Partitions[index]
+	switch hosts := b.hosts(m); {
+	case hosts && p.state == partitionAbsent:
+		b.openReplica(p, t, o)
+	case hosts && p.state == partitionOnline:
+		b.assume(p, m)
+	case !hosts && p.state != partitionAbsent:
+		known.partitions[index] = newPartition(known, index)
+		b.dropPartition(p, errcode.NotLeaderOrFollower)
 	}
 }
 
@@ -66,6 +98,9 @@ func (b *Broker) configure(t *metadata.Topic) {
 		p.log.SetConfig(t.Config)
 		p.log.Tick(b.now, &b.fx.Orders)
 		b.logChanged(p, from)
+		if p.leader != nil {
+			b.led(p, p.leader.SetMinInsyncReplicas(b.now.Mono, t.Config.MinInsyncReplicas))
+		}
 	}
 }
 
@@ -78,17 +113,19 @@ func (b *Broker) dropTopic(id wire.TopicID) {
 	delete(b.topicIDs, id)
 	delete(b.topics, t.name)
 	for _, p := range t.partitions {
-		b.dropPartition(p)
+		b.dropPartition(p, errcode.UnknownTopicOrPartition)
 	}
 	b.report(Report{Kind: TopicDeleted, Topic: t.name, TopicID: t.id})
 }
 
-// dropPartition has a partition's directory renamed, so that a topic of the same name
-// can be made, and removed after file.delete.delay.ms.
-func (b *Broker) dropPartition(p *partition) {
+// dropPartition answers who waits on a partition whose replica here is to go with why,
+// and has its directory renamed, so that a topic of the same name can be made, and
+// removed after file.delete.delay.ms.
+func (b *Broker) dropPartition(p *partition, why errcode.Code) {
 	was := p.state
 	p.state = partitionDeleted
-	b.leave(p, errcode.UnknownTopicOrPartition)
+	b.leave(p, why)
+	b.endRole(p)
 	b.openingEnded(p)
 	if p.dir == nil || was == partitionOffline {
 		delete(b.logs, p.id)
@@ -225,6 +262,7 @@ func (b *Broker) partitionFailed(p *partition) {
 		b.opening--
 	}
 	b.leave(p, errcode.KafkaStorageError)
+	b.endRole(p)
 	if o := p.opening; o != nil {
 		p.opening = nil
 		b.opened(o)

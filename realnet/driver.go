@@ -129,7 +129,8 @@ func (d *Driver) noteReports(t *turn) {
 		r := &d.fx.Reports[i]
 		d.metrics.report(r)
 		switch r.Kind {
-		case core.BatchAppended, core.HighWatermarkAdvanced, core.HighWatermarkLearned:
+		case core.BatchAppended, core.HighWatermarkAdvanced, core.RecordsReplicated,
+			core.HighWatermarkLearned:
 			continue // once per batch
 		case core.NodeReady:
 			if !d.isReady {

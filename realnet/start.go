@@ -398,17 +398,22 @@ func (s *Server) logReports(reports []core.Report) {
 			s.logger.Debug("log compacted", args...)
 		case core.LeaderStarted:
 			s.logger.Debug("leading", append(args, "leaderEpoch", r.Epoch,
-				"logEndOffset", r.EndOffset)...)
+				"isr", r.ISR, "highWatermark", r.Offset, "logEndOffset", r.EndOffset)...)
 		case core.FollowerStarted:
 			s.logger.Debug("following", append(args, "leaderEpoch", r.Epoch,
-				"logEndOffset", r.EndOffset)...)
+				"leader", r.Leader, "highWatermark", r.Offset, "logEndOffset", r.EndOffset)...)
+		case core.ISRExpanded, core.ISRShrunk:
+			s.logger.Info("in-sync replicas changed", append(args, "leaderEpoch", r.Epoch,
+				"isr", r.ISR)...)
 		case core.LogTruncated:
-			s.logger.Info("log truncated", append(args, "logEndOffset", r.EndOffset)...)
+			s.logger.Info("log truncated", append(args, "leaderEpoch", r.Epoch,
+				"logEndOffset", r.EndOffset, "from", r.From)...)
 		case core.ControllerStarted:
 			s.logger.Info("controller is active", "epoch", r.Epoch)
 		case core.ControllerEnded:
 			s.logger.Info("controller is not active any more", "epoch", r.Epoch)
-		case core.BatchAppended, core.HighWatermarkAdvanced, core.HighWatermarkLearned:
+		case core.BatchAppended, core.HighWatermarkAdvanced, core.RecordsReplicated,
+			core.HighWatermarkLearned:
 		}
 	}
 }

@@ -63,6 +63,9 @@ type Node struct {
 	ReplicaFetchResponseBytes    int32 // replica.fetch.response.max.bytes
 	// QuorumRequestTimeout is controller.quorum.request.timeout.ms.
 	QuorumRequestTimeout clock.Duration
+	ReplicaSocketTimeout clock.Duration
+	// RackAwareReplicaSelector says that replica.selector.class is the one of that name.
+	RackAwareReplicaSelector bool
 }
 
 // Network is what concerns connections and requests.

@@ -147,6 +147,9 @@ func (r *reader) node() {
 	n.ReplicaFetchMaxBytes = r.int("replica.fetch.max.bytes")
 	n.ReplicaFetchMinBytes = r.int("replica.fetch.min.bytes")
 	n.ReplicaFetchResponseBytes = r.int("replica.fetch.response.max.bytes")
+	n.ReplicaSocketTimeout = r.millis("replica.socket.timeout.ms")
+	n.RackAwareReplicaSelector =
+		r.string("replica.selector.class") == "org.apache.kafka.common.replica.RackAwareReplicaSelector"
 }
 
 func (r *reader) network() {

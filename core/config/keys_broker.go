@@ -264,8 +264,8 @@ var brokerKeys = []Key{
 	},
 	{
 		Name: "replica.selector.class", Type: Class, Null: true,
-		Scope: BrokerScope, Inert: true,
-		Doc: "The class that chooses the replica a consumer reads from.",
+		Scope: BrokerScope,
+		Doc:   "The class that chooses the replica a consumer reads from.",
 	},
 	{
 		Name: "replica.socket.receive.buffer.bytes", Type: Int, Default: "65536",
@@ -274,8 +274,8 @@ var brokerKeys = []Key{
 	},
 	{
 		Name: "replica.socket.timeout.ms", Type: Int, Default: "30000",
-		Scope: BrokerScope, Inert: true,
-		Doc: "How long a follower waits for the leader's answer.",
+		Scope: BrokerScope,
+		Doc:   "How long a follower waits for the leader's answer.",
 	},
 	{
 		Name: "request.timeout.ms", Type: Int, Default: "30000",
