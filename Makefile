@@ -7,7 +7,7 @@ SEEDS    ?= 1:1000
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build run test test-race lint fmt sim mutants fuzz bench crash chaos failover clean
+.PHONY: help build run test test-race lint fmt sim mutants fuzz explore bench crash chaos failover clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,11 @@ fuzz: ## fuzz every decoder for FUZZTIME each
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
 	  done; done
+
+CHECKS ?= 1000
+explore: ## run the property tests with fresh seeds, CHECKS times each
+	RAPID_SEED=0 RAPID_CHECKS=$(CHECKS) $(GO) test -count=1 -timeout 60m \
+	  $(sort $(dir $(shell grep -rl --include='*_test.go' '"pgregory.net/rapid"$$' .)))
 
 bench: build ## measure a real broker beside a peer, and the cost and allocations of a Step
 	$(GO) test ./core -run '^$$' -bench . -benchtime 1s

@@ -61,6 +61,7 @@ var layers = map[string][]string{
 		"clock", "core", "core/batch", "core/compress", "core/config", "core/errcode",
 		"core/invariant", "core/log", "core/metadata", "core/wire",
 	},
+	"internal/repeatable": {},
 }
 
 // pure are the packages whose behaviour may depend on nothing but their input.
@@ -89,6 +90,16 @@ const functionLinesMax = 70
 // sources parses the non-test files of every package, by directory.
 func sources(t *testing.T, fset *token.FileSet) map[string][]*ast.File {
 	t.Helper()
+	return parseFiles(t, fset, parser.ParseComments, func(name string) bool {
+		return !strings.HasSuffix(name, "_test.go")
+	})
+}
+
+// parseFiles parses the Go files that are wanted, by directory.
+func parseFiles(
+	t *testing.T, fset *token.FileSet, mode parser.Mode, wanted func(name string) bool,
+) map[string][]*ast.File {
+	t.Helper()
 	packages := map[string][]*ast.File{}
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -97,10 +108,10 @@ func sources(t *testing.T, fset *token.FileSet) map[string][]*ast.File {
 		if d.IsDir() && name != "." && strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" {
 			return filepath.SkipDir
 		}
-		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+		if !strings.HasSuffix(name, ".go") || !wanted(name) {
 			return nil
 		}
-		file, err := parser.ParseFile(fset, name, nil, parser.ParseComments)
+		file, err := parser.ParseFile(fset, name, nil, mode)
 		if err != nil {
 			return err
 		}
@@ -141,6 +152,33 @@ func TestImportsFollowTheLayers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPropertyTestsRepeat makes sure that tests with rapid draw the same in every run.
+func TestPropertyTestsRepeat(t *testing.T) {
+	mode := parser.ImportsOnly | parser.ParseComments
+	packages := parseFiles(t, token.NewFileSet(), mode, func(name string) bool {
+		return strings.HasSuffix(name, "_test.go")
+	})
+	found := 0
+	for dir, files := range packages {
+		repeatable := dir == "internal/repeatable"
+		var properties bool
+		for _, file := range files {
+			list := imports(file)
+			properties = properties || slices.Contains(list, "pgregory.net/rapid")
+			repeatable = repeatable ||
+				!mutantsOnly(file) && slices.Contains(list, module+"internal/repeatable")
+		}
+		if !properties {
+			continue
+		}
+		found++
+		if !repeatable {
+			t.Errorf("%s: a test uses rapid and none imports internal/repeatable", dir)
+		}
+	}
+	require.Positive(t, found)
 }
 
 func checkPureImport(t *testing.T, at, dir, imported string) {

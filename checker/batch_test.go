@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
+
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 // encode writes a batch with the encoder of another project.

@@ -15,6 +15,7 @@ import (
 	"github.com/heiban/heiban/core/batch"
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/wire"
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 const modelPartitions = 2

@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/heiban/heiban/clock"
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 const (

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/heiban/heiban/core/log"
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 func TestHandlesOpenAFewAtATime(t *testing.T) {

@@ -131,11 +131,15 @@ func (k *Consumer) lost(what any) {
 
 // hurry lets the consumer catch up in bounded time, however slow it was before.
 func (k *Consumer) hurry() {
-	const factor = 64
+	const (
+		factor    = 64
+		bytesMost = 1 << 20
+		bytesMin  = 32 << 10 // more than one batch to an answer, however far the brokers
+	)
 	k.config.Interval = min(k.config.Interval, clock.Millisecond)
 	k.minBytes = min(k.minBytes, 1)
-	k.maxBytes = min(k.maxBytes, 1<<20) * factor
-	k.partMaxBytes = min(k.partMaxBytes, 1<<20) * factor
+	k.maxBytes = max(min(k.maxBytes, bytesMost)*factor, bytesMin)
+	k.partMaxBytes = max(min(k.partMaxBytes, bytesMost)*factor, bytesMin)
 }
 
 // startAgain goes back to the beginning of every partition.

@@ -125,6 +125,12 @@ func (s *stage) answerOther(send ActorSend) {
 		topic.Topic, topic.TopicID = kmsg.StringPtr("t"), stageTopic
 		topic.Partitions = append(topic.Partitions, p)
 		resp.Topics = append(resp.Topics, topic)
+	case *kmsg.ListOffsetsResponse:
+		topic := kmsg.NewListOffsetsResponseTopic()
+		topic.Topic = "t"
+		topic.Partitions = append(topic.Partitions, kmsg.NewListOffsetsResponseTopicPartition())
+		topic.Partitions[0].Offset = 0
+		resp.Topics = append(resp.Topics, topic)
 	case *kmsg.InitProducerIDResponse:
 		resp.ProducerID = 42
 	case *kmsg.ApiVersionsResponse:
@@ -256,4 +262,24 @@ func TestPlainProducerGivesUp(t *testing.T) {
 	require.Empty(t, s.actor.(*Producer).Pending())
 	require.Equal(t, checker.Unknown, j.Ops()[0].Outcome)
 	require.NotZero(t, j.Ops()[0].Return)
+}
+
+// TestConsumerHurries: when the faults are over, no answer is limited to one batch, or
+// a consumer far away would need a round trip for each.
+func TestConsumerHurries(t *testing.T) {
+	for _, least := range []int32{1, 40_000} {
+		k := NewConsumer(ConsumerConfig{
+			ClientConfig: ClientConfig{Nodes: 1, Seed: 5, RequestTimeout: clock.Second},
+			Judge:        checker.NewJudge(checker.Limits{}), Codec: new(compress.Codec),
+			Topics: []string{"t"}, VersionMin: 12, VersionMax: 12, Interval: clock.Second,
+		})
+		k.latest, k.minBytes, k.maxBytes, k.partMaxBytes = false, 3000, least, least
+		s := newStage(t, k)
+		s.step(ActorEvent{Kind: ActorHealed})
+		req, _ := request[*kmsg.FetchRequest](s)
+		require.LessOrEqual(t, req.MinBytes, int32(1))
+		most := max(64*least, 32<<10)
+		require.Equal(t, most, req.MaxBytes)
+		require.Equal(t, most, req.Topics[0].Partitions[0].PartitionMaxBytes)
+	}
 }

@@ -30,11 +30,12 @@ func (w *World) inject(i int) {
 	}
 }
 
-// ends reports whether a fault lasts for its For and must then be taken back.
+// ends reports whether a fault lasts for its For and must then be taken back. A slow
+// disk knows by itself when that is over.
 func (k FaultKind) ends() bool {
 	switch k {
 	case ClockDrift, LinkCut, LinkCutTo, LinkCutFrom, LinkClog, ConnRefused, SlowLink,
-		SlowDisk, StuckDisk, FullDisk, WriteError, ReadError, SyncError:
+		StuckDisk, FullDisk, WriteError, ReadError, SyncError:
 		return true
 	}
 	return false
@@ -137,7 +138,7 @@ func (w *World) injectOneLink(n, a netsim.Endpoint, f *Fault) bool {
 func (w *World) injectDisk(n *node, f *Fault) bool {
 	switch f.Kind {
 	case SlowDisk:
-		n.slowDisk = max(1, f.Param)
+		n.slowDisk, n.slowUntil = max(1, f.Param), w.now.Add(f.For)
 	case StuckDisk:
 		n.stuck++
 	case FullDisk:
@@ -176,8 +177,6 @@ func (w *World) endFault(i int) {
 		n.drift(0)
 	case ConnRefused:
 		w.net.Refuse(n.endpoint, false)
-	case SlowDisk:
-		n.slowDisk = 1
 	case StuckDisk:
 		n.stuck--
 	case FullDisk:

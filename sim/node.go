@@ -35,8 +35,9 @@ type node struct {
 	pauseGen   uint32
 	life       uint32 // counts processes
 	draws      draws  // of the process as a whole
-	slowDisk   int64  // factor on the latency of the disk
-	stuck      int32  // faults that let no I/O complete
+	slowDisk   int64  // factor on the latency of the disk, until slowUntil
+	slowUntil  clock.Instant
+	stuck      int32 // faults that let no I/O complete
 	stayDown   clock.Duration
 	errorsWere int64 // disk errors injected before this life
 	id         int32
@@ -327,7 +328,7 @@ func (n *node) putOff(e *event) bool {
 func (n *node) heal() {
 	n.resume()
 	n.disk.Faults = DiskFaults{}
-	n.slowDisk, n.stuck = 1, 0
+	n.slowUntil, n.stuck = 0, 0
 	n.clock.setDrift(n.w.now, 0)
 	n.timerAt = clock.Never // the clock's speed may have changed
 	switch {

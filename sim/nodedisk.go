@@ -86,8 +86,24 @@ func (n *node) file(ref log.FileRef) *fileQueue {
 
 // ioDue schedules the completion of an I/O.
 func (n *node) ioDue(kind eventKind, h handle, latency clock.Duration) {
-	n.w.schedule(n.w.now.Add(latency*clock.Duration(n.slowDisk)),
+	n.w.schedule(n.w.now.Add(n.slowed(latency)),
 		event{kind: kind, node: int16(n.id), slot: h.slot, gen: h.gen})
+}
+
+// slowed is how long an I/O takes that begins now. What a slow disk has not done by the
+// end of its slowness, it does at its usual speed: however long a latency was drawn,
+// the disk is well again soon after the fault.
+func (n *node) slowed(latency clock.Duration) clock.Duration {
+	slow := n.slowUntil.Sub(n.w.now)
+	factor := clock.Duration(n.slowDisk)
+	switch {
+	case slow <= 0:
+		return latency
+	case latency <= slow/factor:
+		return latency * factor
+	default:
+		return slow + latency - slow/factor
+	}
 }
 
 // stuckIO puts a completion off while the disk is stuck.

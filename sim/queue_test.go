@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/heiban/heiban/clock"
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 func TestEventIsSmall(t *testing.T) {

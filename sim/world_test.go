@@ -199,6 +199,29 @@ func TestFaultsReallyHappen(t *testing.T) {
 	}
 }
 
+// What is under way on a slow disk takes its time only until the slowness ends, be it
+// that the fault is over or that the world is healed.
+func TestSlownessOfADiskEnds(t *testing.T) {
+	const ms = clock.Millisecond
+	w := mixedWorld(t, 1, []Fault{})
+	n := w.nodes[0]
+	require.Equal(t, 7*ms, n.slowed(7*ms))
+	slow := &Fault{Kind: SlowDisk, Param: 50, For: 100 * ms}
+	require.True(t, w.injectDisk(n, slow))
+	require.Equal(t, 50*ms, n.slowed(ms))
+	require.Equal(t, 100*ms, n.slowed(2*ms))
+	require.Equal(t, 101*ms, n.slowed(3*ms))
+	require.Equal(t, 100*ms+998*ms, n.slowed(1000*ms), "98 percent of it is left")
+	w.now = w.now.Add(75 * ms)
+	require.Equal(t, 25*ms+ms/2, n.slowed(ms))
+	w.now = w.now.Add(25 * ms)
+	require.Equal(t, 7*ms, n.slowed(7*ms))
+
+	require.True(t, w.injectDisk(n, slow))
+	n.heal()
+	require.Equal(t, 7*ms, n.slowed(7*ms))
+}
+
 // accuser finds a violation, or breaks down, when the faults are over.
 type accuser struct {
 	Silent

@@ -12,6 +12,7 @@ import (
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/batch"
 	"github.com/heiban/heiban/core/errcode"
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 const (

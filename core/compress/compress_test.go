@@ -18,6 +18,7 @@ import (
 
 	"github.com/heiban/heiban/core/batch"
 	"github.com/heiban/heiban/core/compress"
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -12,6 +12,7 @@ import (
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/batch"
 	"github.com/heiban/heiban/core/log"
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 func parse(t *testing.T, props map[string]string) *Broker {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/heiban/heiban/core/config"
 	"github.com/heiban/heiban/core/metadata"
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 func newController(t testing.TB) *Controller {

@@ -132,6 +132,44 @@ func TestCompactionCrashReordered(t *testing.T) {
 	}
 }
 
+// TestCompactionCrashThenPower kills the process at every operation of a compaction,
+// and then the power at every operation of the recovery. What recovery saw after the
+// first crash was not durable: of the compaction's last names, and of its own, any may
+// be lost.
+func TestCompactionCrashThenPower(t *testing.T) {
+	for _, pattern := range []uint{0b11, 0b100, 0b110, 0b111, 0b10101010} {
+		c := transactionsLog(t)
+		c.cfg.SegmentBytes = 900 // two segments become one
+		origin := c.files
+		recovery := &Recover{
+			Dir: c.dir, Config: c.cfg, Settings: c.set, HighWatermark: c.end, RecoveryPoint: c.end,
+		}
+		for first := 0; ; first++ {
+			c.files = origin.clone()
+			c.files.budget = first
+			_, done := c.job(4, 100).Run(&Devices{Files: c.files, Codec: flipCodec{}})
+			c.files.crash(true)
+			crashed := c.files
+			for second := 0; ; second++ {
+				c.files = crashed.clone()
+				c.files.budget = second
+				_, again := recovery.Run(&Devices{Files: c.files})
+				bit := -1
+				c.files.crashBy(func(int) int { bit++; return int(pattern >> (bit % 8) & 1) })
+				_, err := recovery.Run(&Devices{Files: c.files})
+				require.NoError(t, err)
+				checkOrder(t, dumpLog(t, c.files, c.dir))
+				if again == nil {
+					break
+				}
+			}
+			if done == nil {
+				break
+			}
+		}
+	}
+}
+
 // checkOrder makes sure that offsets increase in what dumpLog told of
 // transactionsLog, and that the records are there that must stay.
 func checkOrder(t *testing.T, dump string) {

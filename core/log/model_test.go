@@ -13,6 +13,7 @@ import (
 	"github.com/heiban/heiban/core/batch"
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/mutant"
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 // appendedBatch is a batch that was appended.

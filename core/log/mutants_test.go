@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/heiban/heiban/core/mutant"
+	"github.com/heiban/heiban/internal/repeatable"
 )
 
 // recorder is a test that is meant to fail.
@@ -58,6 +59,7 @@ func TestModelKillsMutants(t *testing.T) {
 				if r.check(set); r.failed {
 					break
 				}
+				repeatable.Next(t)
 			}
 			require.Positive(t, set.Hits(), "the mutant's line ran")
 			require.True(t, r.failed, "the mutant was noticed")

@@ -233,8 +233,14 @@ func (r *recovery) removeAll(names []string) error {
 }
 
 // swapIn renames the .swap files into place, after it removed the segments that they
-// replace. If a replacement had its name before those are gone for good, a crash
-// could leave both.
+// replace. In order, and each durable before the next:
+//
+//  1. The .swap files have their names. If only the process crashed, the names are
+//     seen but may not be durable: a loss of power could turn them into .cleaned again,
+//     which are worthless, and keep the removal of what they replace.
+//  2. The segments that they replace are gone. If a replacement had its name before
+//     that, a crash could leave both.
+//  3. The .swap files take their final names.
 func (r *recovery) swapIn(swaps []string) error {
 	first, next := int64(maxOffset), int64(-1)
 	for _, name := range swaps {
@@ -256,6 +262,11 @@ func (r *recovery) swapIn(swaps []string) error {
 		}
 		if r.has(base, logSuffix) { // or it has its final name already
 			replaced = append(replaced, e.Name)
+		}
+	}
+	if len(replaced) > 0 {
+		if err := r.d.Files.SyncDir(r.Dir); err != nil {
+			return err
 		}
 	}
 	if err := r.removeAll(replaced); err != nil {

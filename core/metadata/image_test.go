@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/heiban/heiban/core/config"
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 func emptyImage(t testing.TB) *Image {

@@ -9,6 +9,8 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
+
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 // A window is a slice of entries after a base, cut at both ends.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/log"
+	_ "github.com/heiban/heiban/internal/repeatable"
 )
 
 // fill draws a value for every field of a kmsg struct but Version, whether or not
