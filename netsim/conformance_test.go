@@ -52,7 +52,7 @@ func newWorld(endpoints int) *world {
 	noise := &plainNoise{}
 	w := &world{net: New[[]byte](endpoints, noise), noise: noise}
 	for e := range endpoints {
-		w.net.Up(0, Endpoint(e))
+		w.net.Up(0, Endpoint(e), port)
 	}
 	return w
 }
@@ -105,7 +105,7 @@ func (h *hosts) Listen(accept bool) error {
 }
 
 func (h *hosts) Dial() (dialer, listener conformance.Conn, err error) {
-	id := h.world.net.Dial(h.world.now, 0, 1)
+	id := h.world.net.Dial(h.world.now, 0, 1, port)
 	h.world.settle()
 	for _, ev := range h.world.events {
 		if ev.Conn == id && ev.Kind == Refused {

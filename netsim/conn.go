@@ -1,6 +1,10 @@
 package netsim
 
-import "github.com/heiban/heiban/clock"
+import (
+	"slices"
+
+	"github.com/heiban/heiban/clock"
+)
 
 // conn is one connection. Each side holds it open until it closes it, hears that it
 // is gone, or gives up.
@@ -8,6 +12,7 @@ type conn[P any] struct {
 	id     ConnID
 	ends   [2]Endpoint
 	ways   [2]way[P] // by sender
+	port   Port      // of the listener
 	open   [2]bool
 	joined [2]bool // the side knows that the connection was opened
 	dead   bool    // broken silently: what arrives is swallowed
@@ -69,7 +74,7 @@ func (w *way[P]) cut(n int) {
 }
 
 // newConn makes a connection that the dialer holds open.
-func (n *Net[P]) newConn(from, to Endpoint) *conn[P] {
+func (n *Net[P]) newConn(from, to Endpoint, port Port) *conn[P] {
 	var index uint32
 	if last := len(n.free) - 1; last >= 0 {
 		index, n.free = n.free[last], n.free[:last]
@@ -78,7 +83,7 @@ func (n *Net[P]) newConn(from, to Endpoint) *conn[P] {
 		n.conns = append(n.conns, nil)
 	}
 	n.serial++
-	c := &conn[P]{id: ConnID(n.serial<<24 | uint64(index)), ends: [2]Endpoint{from, to}}
+	c := &conn[P]{id: ConnID(n.serial<<24 | uint64(index)), ends: [2]Endpoint{from, to}, port: port}
 	c.open[Dialer] = true
 	n.conns[index] = c
 	return c
@@ -196,7 +201,8 @@ func (n *Net[P]) arrive(now clock.Instant, c *conn[P], sender Side, f frame[P]) 
 	receiver := sender.Other()
 	host := &n.endpoints[c.ends[receiver]]
 	ev := Event[P]{
-		Frame: f.Frame, Conn: c.id, At: c.ends[receiver], Peer: c.ends[sender], Side: receiver,
+		Frame: f.Frame, Conn: c.id, At: c.ends[receiver], Peer: c.ends[sender], Port: c.port,
+		Side: receiver,
 	}
 	switch {
 	case c.dead || (host.silent && !c.open[receiver]):
@@ -205,7 +211,7 @@ func (n *Net[P]) arrive(now clock.Instant, c *conn[P], sender Side, f frame[P]) 
 		n.loseHope(now, c, sender)
 		return Event[P]{}, false
 	case f.kind == open:
-		if !host.up || host.refusing {
+		if host.refusing || !slices.Contains(host.ports, c.port) {
 			n.enqueue(now, c, receiver, frame[P]{kind: reset})
 			return Event[P]{}, false
 		}
@@ -233,7 +239,8 @@ func (n *Net[P]) arrive(now clock.Instant, c *conn[P], sender Side, f frame[P]) 
 // gone tells a side that its connection is no more.
 func (n *Net[P]) gone(c *conn[P], side Side) (Event[P], bool) {
 	ev := Event[P]{
-		Conn: c.id, At: c.ends[side], Peer: c.ends[side.Other()], Side: side, Kind: Closed,
+		Conn: c.id, At: c.ends[side], Peer: c.ends[side.Other()], Port: c.port, Side: side,
+		Kind: Closed,
 	}
 	if !c.joined[side] {
 		ev.Kind = Refused

@@ -7,10 +7,17 @@
 // then. Start at Net, Dial, Send and Deliver.
 package netsim
 
-import "github.com/heiban/heiban/clock"
+import (
+	"slices"
+
+	"github.com/heiban/heiban/clock"
+)
 
 // Endpoint is a host on the network, a small number from 0.
 type Endpoint int32
+
+// Port names a service at an endpoint.
+type Port uint16
 
 // ConnID names one connection; it is never used twice. Zero names none.
 type ConnID uint64
@@ -76,6 +83,7 @@ type Event[P any] struct {
 	Conn ConnID
 	At   Endpoint // where it happened
 	Peer Endpoint // the other end
+	Port Port     // that was dialed
 	Side Side     // of the connection, on which it happened
 	Kind EventKind
 }
@@ -121,8 +129,8 @@ type Net[P any] struct {
 }
 
 type endpoint struct {
-	up       bool // something listens here
-	silent   bool // the host is gone: not even a refusal comes back
+	ports    []Port // something listens at these
+	silent   bool   // the host is gone: not even a refusal comes back
 	refusing bool
 }
 
@@ -145,10 +153,14 @@ func New[P any](endpoints int, noise Noise) *Net[P] {
 	}
 }
 
-// Up says that an endpoint listens. Ends that still wait for an answer to what they
-// sent to its earlier life learn that their connections are gone.
-func (n *Net[P]) Up(now clock.Instant, e Endpoint) {
-	n.endpoints[e].up, n.endpoints[e].silent = true, false
+// Up says that an endpoint listens at one more port. Ends that still wait for an answer
+// to what they sent to its earlier life learn that their connections are gone.
+func (n *Net[P]) Up(now clock.Instant, e Endpoint, port Port) {
+	host := &n.endpoints[e]
+	host.silent = false
+	if !slices.Contains(host.ports, port) {
+		host.ports = append(host.ports, port)
+	}
 	for _, c := range n.conns {
 		if c == nil {
 			continue
@@ -164,7 +176,8 @@ func (n *Net[P]) Up(now clock.Instant, e Endpoint) {
 // Down says that an endpoint is gone with all its connections. Unless the host went
 // silently, as at a power loss, peers hear of it.
 func (n *Net[P]) Down(now clock.Instant, e Endpoint, silently bool) {
-	n.endpoints[e].up, n.endpoints[e].silent = false, silently
+	host := &n.endpoints[e]
+	host.ports, host.silent = host.ports[:0], silently
 	for _, c := range n.conns {
 		if c == nil {
 			continue
@@ -185,11 +198,11 @@ func (n *Net[P]) Down(now clock.Instant, e Endpoint, silently bool) {
 // Refuse makes an endpoint refuse new connections, or accept them again.
 func (n *Net[P]) Refuse(e Endpoint, refuse bool) { n.endpoints[e].refusing = refuse }
 
-// Dial begins to open a connection. The dialer hears of it by Connected or Refused,
-// after which it may send.
-func (n *Net[P]) Dial(now clock.Instant, from, to Endpoint) ConnID {
+// Dial begins to open a connection to a port of an endpoint. The dialer hears of it by
+// Connected or Refused, after which it may send.
+func (n *Net[P]) Dial(now clock.Instant, from, to Endpoint, port Port) ConnID {
 	n.Counts.Dials++
-	c := n.newConn(from, to)
+	c := n.newConn(from, to, port)
 	n.enqueue(now, c, Dialer, frame[P]{kind: open})
 	return c.id
 }

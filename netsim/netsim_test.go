@@ -13,11 +13,13 @@ import (
 const (
 	client Endpoint = 0
 	server Endpoint = 1
+
+	port Port = 9092
 )
 
 // connect opens a connection from the client to the server.
 func (w *world) connect() ConnID {
-	id := w.net.Dial(w.now, client, server)
+	id := w.net.Dial(w.now, client, server, port)
 	w.settle()
 	w.events = nil
 	return id
@@ -47,13 +49,46 @@ func (w *world) seen(at Endpoint) []string {
 
 func TestDialIsSeenByBothEnds(t *testing.T) {
 	w := newWorld(2)
-	id := w.net.Dial(0, client, server)
+	id := w.net.Dial(0, client, server, port)
 	require.False(t, w.send(id, Dialer, "too early"))
 	w.settle()
 	require.Equal(t, []string{"<accepted>"}, w.seen(server))
 	require.Equal(t, []string{"<connected>"}, w.seen(client))
 	require.True(t, w.net.Open(id, Dialer))
 	require.True(t, w.net.Open(id, Listener))
+}
+
+// An endpoint answers at the ports it listens at, and says which was dialed.
+func TestPorts(t *testing.T) {
+	const other Port = 9093
+	w := newWorld(2)
+	refused := w.net.Dial(w.now, client, server, other)
+	w.settle()
+	require.Equal(t, []string{"<refused>"}, w.seen(client))
+	require.False(t, w.net.Open(refused, Dialer))
+
+	w.events = nil
+	w.net.Up(w.now, server, other)
+	w.net.Up(w.now, server, other)
+	w.net.Dial(w.now, client, server, other)
+	w.settle()
+	w.net.Dial(w.now, client, server, port)
+	w.settle()
+	var ports []Port
+	for _, ev := range w.events {
+		if ev.Kind == Accepted {
+			ports = append(ports, ev.Port)
+		}
+	}
+	require.Equal(t, []Port{other, port}, ports)
+
+	w.events = nil
+	w.net.Down(w.now, server, false)
+	w.settle()
+	w.net.Up(w.now, server, port)
+	w.net.Dial(w.now, client, server, other)
+	w.settle()
+	require.Equal(t, []string{"<closed>", "<closed>", "<refused>"}, w.seen(client))
 }
 
 func TestFramesWaitForACutToMend(t *testing.T) {
@@ -110,7 +145,7 @@ func TestNobodyGivesUpOnAClog(t *testing.T) {
 func TestDialThroughACutIsRefusedInTheEnd(t *testing.T) {
 	w := newWorld(2)
 	w.net.Cut(client, server)
-	w.net.Dial(w.now, client, server)
+	w.net.Dial(w.now, client, server, port)
 	w.settle()
 	require.Equal(t, []string{"<refused>"}, w.seen(client))
 	require.Empty(t, w.seen(server))
@@ -165,11 +200,11 @@ func TestHalfOpenConnectionIsSilentWithoutSending(t *testing.T) {
 
 func TestHealingEndsWhatWasAcceptedUnheard(t *testing.T) {
 	w := newWorld(2)
-	id := w.net.Dial(w.now, client, server)
+	id := w.net.Dial(w.now, client, server, port)
 	w.net.Clog(server, client) // the server accepts, and the client does not hear of it
 	w.until(w.now.Add(clock.Second))
 	w.net.Down(w.now, server, true)
-	w.net.Up(w.now, server)
+	w.net.Up(w.now, server, port)
 	w.net.Heal(w.now)
 	w.settle()
 	require.False(t, w.net.Open(id, Dialer))
@@ -179,7 +214,7 @@ func TestHealingEndsWhatWasAcceptedUnheard(t *testing.T) {
 
 func TestHealingEndsWhatBrokeWhileItOpened(t *testing.T) {
 	w := newWorld(2)
-	id := w.net.Dial(w.now, client, server)
+	id := w.net.Dial(w.now, client, server, port)
 	w.net.Cut(client, server)
 	w.until(w.now.Add(clock.Second))
 	w.net.Break(w.now, id, BreakSilent)
@@ -196,7 +231,7 @@ func TestCrashOfAProcessIsHeardOf(t *testing.T) {
 	w.net.Down(w.now, server, false)
 	w.settle()
 	require.Equal(t, []string{"last words", "<closed>"}, w.seen(client))
-	w.net.Dial(w.now, client, server)
+	w.net.Dial(w.now, client, server, port)
 	w.settle()
 	require.Equal(t, []string{"last words", "<closed>", "<refused>"}, w.seen(client))
 }
@@ -210,7 +245,7 @@ func TestPowerLossIsNotHeardOf(t *testing.T) {
 	w.send(busy, Dialer, "hello?")
 	w.until(w.now.Add(clock.Millisecond))
 	require.Empty(t, w.events)
-	w.net.Up(w.now, server)
+	w.net.Up(w.now, server, port)
 	w.until(w.now.Add(clock.Millisecond))
 	require.Equal(t, []string{"<closed>"}, w.seen(client), "the new life knows no such connection")
 	w.send(idle, Dialer, "hello?")
@@ -223,7 +258,7 @@ func TestSilentHostIsGivenUp(t *testing.T) {
 	id := w.connect()
 	w.net.Down(w.now, server, true)
 	w.send(id, Dialer, "hello?")
-	w.net.Dial(w.now, client, server)
+	w.net.Dial(w.now, client, server, port)
 	w.settle()
 	require.ElementsMatch(t, []string{"<closed>", "<refused>"}, w.seen(client))
 }
@@ -288,7 +323,7 @@ func TestConnectionsAreStreamsUnderFaults(t *testing.T) {
 			pick := func() ConnID { return ids[i%len(ids)] }
 			switch {
 			case action == 0 || len(ids) == 0:
-				id := w.net.Dial(w.now, client, server)
+				id := w.net.Dial(w.now, client, server, port)
 				ids = append(ids, id)
 				next[id] = &[2]byte{}
 			case action <= 4:
@@ -311,12 +346,12 @@ func TestConnectionsAreStreamsUnderFaults(t *testing.T) {
 			case action == 11:
 				w.net.Down(w.now, server, i%2 == 0)
 			case action == 12:
-				w.net.Up(w.now, server)
+				w.net.Up(w.now, server, port)
 			default:
 				w.until(w.now.Add(clock.Duration(i) * 10 * clock.Millisecond))
 			}
 		}
-		w.net.Up(w.now, server)
+		w.net.Up(w.now, server, port)
 		w.net.Heal(w.now)
 		w.settle()
 		for _, id := range ids {

@@ -102,7 +102,7 @@ func (a *actorHost) link(conn uint64) *actorLink {
 }
 
 func (a *actorHost) dial(d ActorDial) {
-	net := a.w.net.Dial(a.w.now, a.endpoint, netsim.Endpoint(d.Node))
+	net := a.w.net.Dial(a.w.now, a.endpoint, netsim.Endpoint(d.Node), brokerPort)
 	a.links = append(a.links, &actorLink{conn: d.Conn, net: net})
 	if a.w.tracing() {
 		a.w.tracef("actor %d dials node %d as %d", a.id, d.Node, d.Conn)

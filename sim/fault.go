@@ -10,8 +10,16 @@ type Fault struct {
 	Kind  FaultKind      `json:"kind"`            // what goes wrong
 	Node  int32          `json:"node"`            // whom it befalls
 	Actor int32          `json:"actor,omitempty"` // of a link: the other end, or -1 for all actors
+	Peer  int32          `json:"peer,omitempty"`  // of a link to another node: see PeerOf and AllPeers
 	Param int64          `json:"param,omitempty"` // what the kind says
 }
+
+// AllPeers is the Peer of a fault that befalls the links between a node and all others.
+const AllPeers = -1
+
+// PeerOf is the Peer of a fault that befalls the links between two nodes. Without a Peer
+// it befalls those to actors.
+func PeerOf(node int32) int32 { return node + 1 }
 
 // FaultKind says what goes wrong.
 type FaultKind uint8

@@ -13,8 +13,8 @@ func (w *World) inject(i int) {
 		return
 	}
 	if w.tracing() {
-		w.tracef("fault %d: %s node %d actor %d param %d for %d us", i, f.Kind, f.Node,
-			f.Actor, f.Param, int64(f.For/clock.Microsecond))
+		w.tracef("fault %d: %s node %d actor %d peer %d param %d for %d us", i, f.Kind, f.Node,
+			f.Actor, f.Peer, f.Param, int64(f.For/clock.Microsecond))
 	}
 	n := w.nodes[f.Node]
 	if !w.injectProcess(n, f) && !w.injectClock(n, f) &&
@@ -95,18 +95,34 @@ func (n *node) drift(ppm int64) {
 	}
 }
 
-// injectLink does what befalls the network between a node and one actor, or all.
+// farEnds are the other ends of the links that a fault befalls.
+func (w *World) farEnds(f *Fault) []netsim.Endpoint {
+	var ends []netsim.Endpoint
+	if f.Peer == 0 {
+		for _, a := range w.actors {
+			if f.Actor < 0 || f.Actor == int32(a.id) {
+				ends = append(ends, a.endpoint)
+			}
+		}
+		return ends
+	}
+	for _, n := range w.nodes {
+		if n.id != f.Node && (f.Peer == AllPeers || f.Peer == PeerOf(n.id)) {
+			ends = append(ends, n.endpoint)
+		}
+	}
+	return ends
+}
+
+// injectLink does what befalls the network between a node and others.
 func (w *World) injectLink(n *node, f *Fault) bool {
 	if f.Kind == ConnRefused {
 		w.net.Refuse(n.endpoint, true)
 		return true
 	}
 	done := false
-	for _, a := range w.actors {
-		if f.Actor >= 0 && f.Actor != int32(a.id) {
-			continue
-		}
-		done = w.injectOneLink(n.endpoint, a.endpoint, f) || done
+	for _, far := range w.farEnds(f) {
+		done = w.injectOneLink(n.endpoint, far, f) || done
 	}
 	return done
 }
@@ -193,24 +209,21 @@ func (w *World) endFault(i int) {
 }
 
 func (w *World) endLinkFault(n *node, f *Fault) {
-	for _, a := range w.actors {
-		if f.Actor >= 0 && f.Actor != int32(a.id) {
-			continue
-		}
+	for _, far := range w.farEnds(f) {
 		switch f.Kind {
 		case LinkCut:
-			w.net.Mend(w.now, n.endpoint, a.endpoint)
-			w.net.Mend(w.now, a.endpoint, n.endpoint)
+			w.net.Mend(w.now, n.endpoint, far)
+			w.net.Mend(w.now, far, n.endpoint)
 		case LinkCutTo:
-			w.net.Mend(w.now, a.endpoint, n.endpoint)
+			w.net.Mend(w.now, far, n.endpoint)
 		case LinkCutFrom:
-			w.net.Mend(w.now, n.endpoint, a.endpoint)
+			w.net.Mend(w.now, n.endpoint, far)
 		case LinkClog:
-			w.net.Unclog(w.now, n.endpoint, a.endpoint)
-			w.net.Unclog(w.now, a.endpoint, n.endpoint)
+			w.net.Unclog(w.now, n.endpoint, far)
+			w.net.Unclog(w.now, far, n.endpoint)
 		case SlowLink:
-			w.net.Slow(n.endpoint, a.endpoint, 1)
-			w.net.Slow(a.endpoint, n.endpoint, 1)
+			w.net.Slow(n.endpoint, far, 1)
+			w.net.Slow(far, n.endpoint, 1)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core"
@@ -23,6 +24,7 @@ type node struct {
 	deferred []event // while the node stands still
 
 	conns arena[nodeConn]
+	links []*nodeLink
 	files arena[fileQueue]
 	jobs  arena[runningJob]
 	// Slots by the core's ids; never ranged over.
@@ -53,7 +55,12 @@ type node struct {
 	wrote   core.WriteDone
 	synced  core.SyncDone
 	ended   core.JobDone
-	fired   core.TimerFired
+
+	linkOpened core.LinkOpened
+	linkClosed core.LinkClosed
+	responded  core.ResponseArrived
+
+	fired core.TimerFired
 }
 
 // handle names a slot of an arena for as long as it holds the same thing.
@@ -77,9 +84,14 @@ func (n *node) options() core.Options {
 	o := core.Options{
 		NodeID: n.id, ClusterID: "heiban-simulation-0000",
 		LogDirs:   []string{logDir},
-		Listeners: []config.Endpoint{{Name: "PLAINTEXT", Host: hostName(n.id), Port: 9092}},
+		Listeners: []config.Endpoint{{Name: brokerListener, Host: hostName(n.id), Port: brokerPort}},
 		Codec:     w.config.Codec, SmallLimits: true, Settings: t.Settings,
-		Properties: map[string]string{},
+		Properties: map[string]string{
+			"listeners": fmt.Sprintf("%s://%s:%d,%s://%s:%d", brokerListener, hostName(n.id),
+				brokerPort, controllerListener, hostName(n.id), controllerPort),
+			"controller.listener.names": controllerListener,
+			"controller.quorum.voters":  voters(w.config.Nodes),
+		},
 	}
 	for key, value := range t.Properties { // a map made of maps: in any order
 		o.Properties[key] = value
@@ -93,6 +105,32 @@ func (n *node) options() core.Options {
 		o.Seed[i] = w.noise.Bits(identityStream, uint64(n.id), uint64(n.life), uint64(i))
 	}
 	return o
+}
+
+// The listeners of every node.
+const (
+	brokerListener     = "PLAINTEXT"
+	controllerListener = "CONTROLLER"
+
+	brokerPort     = 9092
+	controllerPort = 9093
+)
+
+// listenerAt is the name of the listener at a port.
+func listenerAt(port netsim.Port) string {
+	if port == controllerPort {
+		return controllerListener
+	}
+	return brokerListener
+}
+
+// voters makes every node a voter of the metadata quorum.
+func voters(nodes int) string {
+	list := make([]string, nodes)
+	for id := range list {
+		list[id] = fmt.Sprintf("%d@%s:%d", id, hostName(int32(id)), controllerPort)
+	}
+	return strings.Join(list, ",")
 }
 
 func hostName(id int32) string { return fmt.Sprintf("node-%d", id) }
@@ -127,7 +165,8 @@ func (n *node) boot() {
 	n.broker, n.image, n.stopping, n.ready = broker, nil, false, false
 	n.errorsWere = n.disk.Counts.errors()
 	n.clock.boot(w.now)
-	w.net.Down(w.now, n.endpoint, false) // the host is there, but nothing listens
+	// Other voters are heard from the start, clients once the broker is ready.
+	w.net.Up(w.now, n.endpoint, controllerPort)
 	if w.tracing() {
 		w.tracef("node %d boots, life %d", n.id, n.life)
 	}
@@ -191,10 +230,11 @@ func (n *node) carryOut(buf *buffer) {
 	for _, id := range fx.Closes {
 		n.closeAfterAnswers(id)
 	}
+	n.linkOrders(fx)
 	for i := range fx.Reports {
 		if fx.Reports[i].Kind == core.NodeReady {
 			n.ready = true
-			n.w.net.Up(n.w.now, n.endpoint)
+			n.w.net.Up(n.w.now, n.endpoint, brokerPort)
 		}
 	}
 	switch {
@@ -259,6 +299,7 @@ func (n *node) stop(s *NodeStop) {
 	n.conns.reset()
 	n.files.reset()
 	n.jobs.reset()
+	n.links = nil
 	clear(n.connSlots)
 	clear(n.fileSlots)
 	w.net.Down(w.now, n.endpoint, s.How == PowerLoss)

@@ -16,6 +16,7 @@ type nodeConn struct {
 	self    handle
 	draws   draws
 	closing bool // once the answers are sent
+	node    bool // the peer is another node
 }
 
 // outgoing is a response, or the query that will make one.
@@ -30,14 +31,20 @@ func (n *node) netEvent(ev *netsim.Event[*packet]) {
 	if n.broker == nil {
 		return // the process ended while this was under way to it
 	}
+	if ev.Side == netsim.Dialer {
+		n.linkEvent(ev)
+		return
+	}
 	id := core.ConnID(ev.Conn)
 	switch ev.Kind {
 	case netsim.Accepted:
-		slot, gen := n.conns.put(nodeConn{net: ev.Conn, draws: draws{key: uint64(ev.Conn)}})
+		slot, gen := n.conns.put(nodeConn{
+			net: ev.Conn, draws: draws{key: uint64(ev.Conn)}, node: int(ev.Peer) < len(n.w.nodes),
+		})
 		n.conns.at(slot, gen).self = handle{slot, gen}
 		n.connSlots[id] = handle{slot, gen}
 		n.opened = core.ConnOpened{
-			Conn: id, Listener: "PLAINTEXT", Peer: n.w.actors[int(ev.Peer)-len(n.w.nodes)].host,
+			Conn: id, Listener: listenerAt(ev.Port), Peer: n.w.hostOf(ev.Peer),
 		}
 		n.step(&n.opened, nil)
 	case netsim.Received:
@@ -59,6 +66,12 @@ func (n *node) conn(id core.ConnID) *nodeConn {
 	return n.conns.at(h.slot, h.gen)
 }
 
+// close ends a connection from the broker's side.
+func (n *node) close(id core.ConnID, c *nodeConn) {
+	n.w.net.Close(n.w.now, c.net, netsim.Listener)
+	n.forget(id, c)
+}
+
 func (n *node) forget(id core.ConnID, c *nodeConn) {
 	n.conns.drop(c.self.slot)
 	delete(n.connSlots, id)
@@ -74,8 +87,7 @@ func (n *node) requestArrived(id core.ConnID, p *packet) {
 	switch {
 	case c == nil || c.closing:
 	case !good:
-		n.forget(id, c)
-		w.net.Close(w.now, c.net, netsim.Listener)
+		n.close(id, c)
 		n.closed = core.ConnClosed{Conn: id}
 		n.step(&n.closed, nil)
 	default:
@@ -97,7 +109,7 @@ func (n *node) fileResponse(r *core.Response) {
 	}
 	a := outgoing{query: r.Query, header: r.Header}
 	if r.Query == nil {
-		a.packet = n.w.packResponse(&r.Header, r.Body)
+		a.packet = n.packResponse(c, &r.Header, r.Body)
 	}
 	c.answers = append(c.answers, a)
 	if len(c.answers) == 1 {
@@ -119,9 +131,16 @@ func (n *node) drain(id core.ConnID, c *nodeConn) {
 	case left > 0:
 		n.ioDue(answerDue, c.self, n.w.latency.Answer.draw(n.next(queryStream, &c.draws)))
 	case c.closing:
-		n.forget(id, c)
-		n.w.net.Close(n.w.now, c.net, netsim.Listener)
+		n.close(id, c)
 	}
+}
+
+// packResponse makes a packet of a response for whoever asked.
+func (n *node) packResponse(c *nodeConn, h *wire.Header, body wire.Response) *packet {
+	if !c.node {
+		return n.w.packResponse(h, body)
+	}
+	return n.w.packPeer(h, func(dst []byte) []byte { return wire.AppendResponse(dst, h, body) })
 }
 
 func (n *node) send(c *nodeConn, p *packet) {
@@ -141,7 +160,7 @@ func (n *node) answerDue(e *event) {
 	if files.Leaked() > 0 {
 		n.w.violate("handle-leak", fmt.Sprintf("%T left a file open", first.query))
 	}
-	first.packet, first.query = n.w.packResponse(&first.header, body), nil
+	first.packet, first.query = n.packResponse(c, &first.header, body), nil
 	n.drain(core.ConnID(c.net), c)
 }
 

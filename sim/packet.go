@@ -10,12 +10,12 @@ import (
 )
 
 // packet is a request or a response on its way: as an object, or as bytes in wire
-// mode.
+// mode and between nodes.
 type packet struct {
 	header  wire.Header // of the request, or of the request that is answered
 	object  any         // wire.Request or kmsg.Response; nil in wire mode
-	frame   []byte      // wire mode: without size prefix
-	records *buffer     // what a Produce request's records are held in
+	frame   []byte      // bytes: without size prefix
+	records *buffer     // what frame is held in, or a Produce request's records
 	size    int32       // about as many bytes as it would have on a wire; in both modes equal
 	bad     bool        // no broker could parse it
 }
@@ -157,6 +157,17 @@ func (w *World) packResponse(h *wire.Header, r wire.Response) *packet {
 	size, err := wire.FrameSize(p.frame, 1<<30)
 	invariant.True(err == nil && int(size) == len(p.frame)-4, "a frame has its size before it")
 	p.frame = p.frame[4:]
+	return p
+}
+
+// packPeer makes a packet of a frame between two nodes. It is bytes in both modes: who
+// receives it keeps no more of it than of what a socket brings.
+func (w *World) packPeer(h *wire.Header, appendFrame func([]byte) []byte) *packet {
+	p := w.takePacket()
+	p.records = w.takeBuffer()
+	p.records.data = appendFrame(p.records.data[:0])
+	p.frame = p.records.data[4:]
+	p.header, p.size = *h, int32(len(p.records.data))
 	return p
 }
 

@@ -85,7 +85,8 @@ func DrawPlan(seed uint64, o *PlanOptions, nodes int, safety clock.Duration) []F
 	for node := range int32(nodes) {
 		count := perKilosecond * int64(safety) / int64(1000*clock.Second)
 		for range max(1, count) {
-			plan = append(plan, drawFault(r, node, pickKind(r, &weights, total), safety))
+			kind := pickKind(r, &weights, total)
+			plan = append(plan, drawFault(r, node, kind, nodes, safety))
 		}
 	}
 	slices.SortStableFunc(plan, func(a, b Fault) int { return int(a.At - b.At) })
@@ -104,7 +105,7 @@ func pickKind(r *Rand, weights *[faultKindsEnd]int64, total int64) FaultKind {
 	return Crash
 }
 
-func drawFault(r *Rand, node int32, kind FaultKind, safety clock.Duration) Fault {
+func drawFault(r *Rand, node int32, kind FaultKind, nodes int, safety clock.Duration) Fault {
 	shape := &faultShapes[kind]
 	f := Fault{At: clock.Instant(r.Below(int64(safety))), Kind: kind, Node: node, Actor: -1}
 	if shape.forHigh > 0 {
@@ -122,9 +123,20 @@ func drawFault(r *Rand, node int32, kind FaultKind, safety clock.Duration) Fault
 		if r.Chance(500_000) { // one of the first few actors
 			f.Actor = int32(r.Below(4))
 		}
+		if nodes > 1 && r.Chance(500_000) { // another node, or all
+			f.Peer = drawPeer(r, node, nodes)
+		}
 	}
 	if kind == ConnReset {
 		f.Param = r.Below(4)
 	}
 	return f
+}
+
+// drawPeer chooses one of the other nodes, or all of them.
+func drawPeer(r *Rand, node int32, nodes int) int32 {
+	if r.Chance(250_000) {
+		return AllPeers
+	}
+	return PeerOf(int32((int64(node) + 1 + r.Below(int64(nodes-1))) % int64(nodes)))
 }

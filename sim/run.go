@@ -98,7 +98,7 @@ func (w *World) begin() {
 		w.schedule(0, event{kind: bootDue, node: int16(n.id)})
 	}
 	for _, a := range w.actors {
-		w.net.Up(0, a.endpoint)
+		w.net.Up(0, a.endpoint, brokerPort)
 		w.schedule(0, event{kind: actorTimer, node: int16(a.id)})
 	}
 }

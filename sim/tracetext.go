@@ -32,6 +32,9 @@ func (n *node) traceStep(ev core.Event) {
 		w.tracef("node %d   answer %s #%d on %x", n.id,
 			apiName(r.Header.Key), r.Header.CorrelationID, uint64(r.Conn))
 	}
+	for _, conn := range fx.Closes {
+		w.tracef("node %d   close %x", n.id, uint64(conn))
+	}
 	for i := range fx.Dials {
 		d := &fx.Dials[i]
 		w.tracef("node %d   dial node %d at %s:%d as link %d", n.id, d.Node, d.Host, d.Port, d.Link)
@@ -61,7 +64,7 @@ func describe(ev core.Event) string {
 	case *core.Started:
 		return "started"
 	case *core.ConnOpened:
-		return fmt.Sprintf("connection %x opened by %s", uint64(ev.Conn), ev.Peer)
+		return fmt.Sprintf("connection %x to %s opened by %s", uint64(ev.Conn), ev.Listener, ev.Peer)
 	case *core.ConnClosed:
 		return fmt.Sprintf("connection %x closed", uint64(ev.Conn))
 	case *core.RequestArrived:

@@ -49,8 +49,10 @@ func New(config Config) (*World, error) {
 	for id := range int32(w.config.Nodes) {
 		w.nodes = append(w.nodes, newNode(w, id))
 	}
-	if _, err := core.New(w.nodes[0].options()); err != nil {
-		return nil, fmt.Errorf("configure the brokers: %w", err)
+	for _, n := range w.nodes {
+		if _, err := core.New(n.options()); err != nil {
+			return nil, fmt.Errorf("configure the brokers: %w", err)
+		}
 	}
 	return w, nil
 }
@@ -102,6 +104,14 @@ func (w *World) Broker(node int32) *core.Broker { return w.nodes[node].broker }
 
 // NodeTime returns what a node's clocks show.
 func (w *World) NodeTime(node int32) clock.Time { return w.nodes[node].clock.time(w.now) }
+
+// hostOf is what an endpoint of the network is called.
+func (w *World) hostOf(e netsim.Endpoint) string {
+	if int(e) < len(w.nodes) {
+		return hostName(int32(e))
+	}
+	return w.actors[int(e)-len(w.nodes)].host
+}
 
 // violate notes a promise that the engine itself finds broken.
 func (w *World) violate(kind, text string) {
