@@ -22,7 +22,7 @@ type talker struct {
 	dialled bool
 
 	opened, closed, answers int
-	asked, answered         int32         // correlation ids
+	asked                   int32         // correlation id of the last
 	last                    clock.Instant // when it was answered last
 	gap                     clock.Duration
 	listeners               map[string]bool // that node 1 was asked on by node 0
