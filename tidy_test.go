@@ -41,8 +41,8 @@ var layers = map[string][]string{
 	"core/replica": {"clock", "core/errcode", "core/invariant", "core/mutant"},
 	"core": {
 		"clock", "core/batch", "core/config", "core/controller", "core/errcode",
-		"core/invariant", "core/log", "core/metadata", "core/mutant", "core/replica",
-		"core/wire",
+		"core/invariant", "core/log", "core/metadata", "core/mutant", "core/quorum",
+		"core/replica", "core/wire",
 	},
 	"netsim":             {"clock"},
 	"netsim/conformance": {"clock", "netsim"},

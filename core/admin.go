@@ -103,7 +103,7 @@ func (b *Broker) view(c *call) controller.View {
 	return controller.View{
 		Listener:   c.conn.listener,
 		ClusterID:  b.dirs[0].found.ClusterID,
-		Controller: b.options.NodeID,
+		Controller: b.activeController(),
 	}
 }
 

@@ -10,13 +10,15 @@ import (
 	"github.com/heiban/heiban/core/controller"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/metadata"
+	"github.com/heiban/heiban/core/quorum"
 	"github.com/heiban/heiban/core/wire"
 )
 
 // A node starts in this order, each step when the jobs of the one before are done:
 //
 //  1. open the log directories: lock out foreign ones, take away the clean marker
-//  2. recover the metadata log and read it into the image
+//  2. recover the metadata log, take part in the quorum, and wait until the image holds
+//     what was committed before
 //  3. register with the controller; after an unclean stop every partition this node
 //     leads gets a new leader epoch, since its log may have lost its tail (KIP-320)
 //  4. move aside directories the image does not know, recover the logs it does
@@ -53,7 +55,8 @@ const (
 	jobOfLog jobKind = iota
 	jobOpenDir
 	jobRecover
-	jobReadMetadata
+	jobOpenQuorum
+	jobQuorumState
 	jobSetAside // a stray, while booting
 	jobRename   // a deleted partition
 	jobRemove
@@ -90,8 +93,10 @@ func (b *Broker) jobEnded(owner jobOwner, ev *JobDone) {
 		b.dirOpened(owner.dir, ev.Result.(*log.Dir))
 	case jobRecover:
 		b.recovered(owner.part, ev.Result.(*log.Recovered))
-	case jobReadMetadata:
-		b.metadataRead(ev.Result.([]metadata.Record))
+	case jobOpenQuorum:
+		b.quorumFound(ev.Result.(*quorumFound))
+	case jobQuorumState:
+		b.hardStateWritten()
 	case jobSetAside:
 		b.setAside()
 	case jobRename:
@@ -222,32 +227,27 @@ func (b *Broker) openingEnded(p *partition) {
 }
 
 func (b *Broker) metalogRecovered(r *log.Recovered) {
+	if b.phase != booting {
+		return
+	}
 	m := &b.metalog.partition
 	from := len(b.fx.Jobs)
 	m.log = log.Open(m.id, m.path(), metadataLogConfig(), &b.settings, b.newID, r, b.now)
-	m.leaderEpoch = m.log.LatestEpoch() + 1
 	m.state = partitionOnline
-	m.log.AssignEpoch(m.leaderEpoch, &b.fx.Orders)
 	m.log.Tick(b.now, &b.fx.Orders)
 	b.logChanged(m, from)
-	start := m.log.LogStartOffset()
-	slice, _ := m.log.SliceFrom(start, m.log.WrittenEndOffset())
-	b.order(&readMetadata{slice: slice, dir: m.path(), from: start, to: m.log.WrittenEndOffset()},
-		jobOwner{kind: jobReadMetadata, part: m})
+	start, end := m.log.LogStartOffset(), m.log.WrittenEndOffset()
+	slice, _ := m.log.SliceFrom(start, end)
+	self := quorum.NodeID(b.options.NodeID)
+	b.order(&openQuorum{
+		slice: slice, dir: m.path(), from: start, to: end, node: self,
+		voters: []quorum.NodeID{self}, clean: m.dir.found.Clean,
+	}, jobOwner{kind: jobOpenQuorum, part: m})
 }
 
-// metadataRead makes the image of what the metadata log holds and registers the node.
-func (b *Broker) metadataRead(records []metadata.Record) {
-	m := &b.metalog.partition
-	b.image, _ = metadata.New(b.base).Apply(records)
-	b.image = b.image.At(m.log.LogEndOffset() - 1)
-	b.fx.Image = b.image
-	b.controller = controller.New(b.image, controller.Options{
-		ClusterID: b.dirs[0].found.ClusterID, Mutants: b.settings.Mutants, Now: b.now.Mono,
-	})
-	if m.log.LogEndOffset() == 0 { // a new cluster
-		b.commit(commit{records: b.controller.Bootstrap(levels())})
-	}
+// metadataCaughtUp registers the node, once in its life: from here on it knows all
+// that was committed before.
+func (b *Broker) metadataCaughtUp() {
 	registered := b.controller.Register(&controller.Registration{
 		ID: b.options.NodeID, Incarnation: b.random.uuid(), Rack: b.base.BrokerRack,
 		Endpoints: b.options.Listeners, LogDirs: b.directoryIDs(), Clean: b.clean(),
@@ -278,6 +278,7 @@ func (b *Broker) clean() bool {
 func (b *Broker) openAll() {
 	b.opening = 1
 	b.brokers = replicaBrokers(b.image)
+	b.metalog.holds = true
 	known := map[string]*partition{}
 	for t := range b.image.Topics() {
 		added := b.addTopic(t)
@@ -379,5 +380,6 @@ func (b *Broker) readyMaybe() {
 	}
 	b.phase = running
 	b.armCheckpoints()
+	b.followHeld()
 	b.report(Report{Kind: NodeReady, Text: strconv.Itoa(len(b.logs)-1) + " partitions"})
 }

@@ -140,7 +140,8 @@ func (b *Broker) checkpointJob(dir *logDir, which checkpoints) *log.WriteCheckpo
 // flushed and closed, then the checkpoints and the clean marker are written.
 func (b *Broker) shutdownRequested() {
 	switch b.phase {
-	case booting: // nothing is open for writing yet
+	case booting: // no partition is open for writing yet
+		b.stopQuorum()
 		b.phase = stopped
 		b.fx.Stopped = true
 	case running:
@@ -185,7 +186,10 @@ func (b *Broker) closedAll() {
 	case booting, running, stopped:
 	case closingLogs:
 		if m := &b.metalog.partition; m.state == partitionOnline {
-			b.closeLog(m)
+			if len(b.metalog.commits) == 0 {
+				b.stopQuorum()
+				b.closeLog(m)
+			}
 			return
 		}
 		b.phase = writingCheckpoints

@@ -31,6 +31,7 @@ const (
 	controllerDeadline // of this node's controller
 	inquiriesDeadline  // of requests that wait for an active controller
 	linkDeadline       // the earliest deadline of link's requests, or its next dial
+	quorumDeadline     // of the engine of the metadata quorum
 )
 
 func (d *deadlines) less(i, j int) bool {
@@ -127,6 +128,8 @@ func (b *Broker) expire() {
 			b.tickController()
 		case inquiriesDeadline:
 			b.inquireAgain()
+		case quorumDeadline:
+			b.quorumDue(e.at)
 		}
 	}
 }

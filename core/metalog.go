@@ -3,30 +3,60 @@ package core
 import (
 	"fmt"
 
+	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/batch"
-	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/invariant"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/metadata"
+	"github.com/heiban/heiban/core/quorum"
 	"github.com/heiban/heiban/core/wire"
 )
 
-// metalog is the metadata log of a quorum of one: what is synced here is committed.
-// The controller decides, the records are appended as one batch, and when the batch is
-// committed the records are applied to the image and the request is answered.
+// metalog is the node's part in the metadata log, which the quorum replicates. The
+// active controller decides, the records are proposed as one batch, and when the quorum
+// has committed the batch, every node applies the records to its image. Then the request
+// is answered.
 type metalog struct {
 	partition partition
-	commits   []commit // in log order
+	engine    *quorum.Engine // nil until the log is read, and once it closes
 	builder   batch.Builder
+	reader    metadataReader
+
+	// What the engine ordered: the last inputs' effects, and those being carried out.
+	fx, carried quorum.Effects
+	carrying    bool
+
+	base    quorum.Position // the entry before the first of entries
+	baseEnd int64           // the offset after it
+	entries []logEntry      // of the log as ordered
+	storing []storing       // in the order of tokens
+	state   hardStates
+
+	image   *metadata.Image // folded from all that is committed; see Broker.image
+	applied quorum.Position // of image
+	held    []*opening      // deltas to be followed when all logs are open
+	commits []commit        // in log order, not applied yet
+
+	term     uint64        // in which the controller is the active one
+	leader   quorum.NodeID // as last told
+	armed    clock.Instant // when the engine is to be advanced in the heap
+	caughtUp bool          // with some leader, once in the node's life
+	holds    bool          // logs are being opened: deltas wait in held
+}
+
+// logEntry is what is kept of an entry of the quorum's log.
+type logEntry struct {
+	records []metadata.Record // if they were decoded when the log was read
+	end     int64             // the offset after it
 }
 
 // commit is one decision on its way into the log.
 type commit struct {
-	records   []metadata.Record
-	body      wire.Response // the answer
-	who       asked         // who is to have it, nil: nobody
-	endOffset int64
-	then      thenKind
+	records []metadata.Record
+	body    wire.Response // the answer
+	who     asked         // who is to have it, nil: nobody
+	at      quorum.Position
+	then    thenKind
 }
 
 // thenKind says what follows when a commit is applied and the partitions it makes are
@@ -56,84 +86,144 @@ func metadataLogConfig() *log.Config {
 	}
 }
 
-// commit appends records to the metadata log. Without records it waits for those that
-// were appended before.
+// commit proposes records to the quorum. Without records it waits for those that were
+// proposed before. It fails where this is not the active controller.
 func (b *Broker) commit(c commit) {
-	if len(c.records) == 0 {
-		c.endOffset = b.metalog.partition.log.LogEndOffset()
-		b.metalog.commits = append(b.metalog.commits, c)
-		b.metalogChanged()
+	m := &b.metalog
+	if b.controller == nil {
+		b.commitFailed(&c)
 		return
 	}
-	m := &b.metalog
+	if len(c.records) == 0 {
+		c.at = m.engine.Last()
+		if m.applied.Index >= c.at.Index && len(m.commits) == 0 {
+			b.opened(&opening{commit: c, left: 1})
+			return
+		}
+		m.commits = append(m.commits, c)
+		return
+	}
 	m.builder.Reset(&batch.Options{
 		ProducerID: batch.NoProducerID, ProducerEpoch: -1, BaseSequence: -1,
-		PartitionLeaderEpoch: m.partition.leaderEpoch,
+		BaseOffset: m.endOffset(), PartitionLeaderEpoch: int32(m.engine.Term()),
 	})
 	for _, r := range c.records {
 		m.builder.Append(int64(b.now.Wall), nil, metadata.AppendRecord(nil, r), nil)
 	}
 	data, err := m.builder.Finish(nil, nil)
 	invariant.True(err == nil, "an uncompressed batch can be built")
-	var h batch.Header
-	invariant.True(batch.Parse(data, &h) == nil, "a built batch can be parsed")
-	from := len(b.fx.Jobs)
-	a := m.partition.log.Append(b.now, m.partition.leaderEpoch, &h, data, &b.fx.Orders)
-	if a.Err != errcode.None {
-		b.fatal(fmt.Errorf("append to the metadata log: %s", a.Err))
+	at, refusal := m.engine.Propose(b.now.Mono, data, &m.fx)
+	if refusal != quorum.Accepted {
+		b.commitFailed(&c)
 		return
 	}
-	c.endOffset = a.EndOffset
-	b.controller.Replay(c.records)
+	c.at = at
 	m.commits = append(m.commits, c)
-	b.logChanged(&m.partition, from)
+	b.controller.Replay(c.records)
+	b.quorumMoved()
 }
 
-// metalogChanged applies what is committed by now.
-func (b *Broker) metalogChanged() {
+// commitFailed ends a decision whose records are not, or may never be, committed.
+func (b *Broker) commitFailed(c *commit) {
+	if c.who != nil {
+		c.who.answered(b, nil, errNotController)
+	}
+}
+
+// committed takes in the next entry that the quorum has committed.
+func (b *Broker) committed(entry *quorum.Entry) {
 	m := &b.metalog
-	if held := m.partition.log.HeldEndOffset(); held > m.partition.log.HighWatermark() {
-		m.partition.log.SetHighWatermark(held)
+	at := quorum.Position{Index: entry.Index, Term: entry.Term}
+	kept := &m.entries[entry.Index-m.base.Index-1]
+	var own commit
+	if len(m.commits) > 0 && m.commits[0].at == at && len(m.commits[0].records) > 0 {
+		own = m.nextCommit()
 	}
-	for len(m.commits) > 0 && m.commits[0].endOffset <= m.partition.log.HighWatermark() {
-		c := m.commits[0]
-		rest := copy(m.commits, m.commits[1:]) // before what c leads to, which may commit
-		m.commits[rest] = commit{}
-		m.commits = m.commits[:rest]
-		b.apply(c)
+	records := own.records
+	switch {
+	case records != nil || entry.Kind != quorum.KindData:
+	case kept.records != nil:
+		records = kept.records
+	default:
+		var err error
+		if records, err = m.reader.entry(entry); err != nil {
+			b.fatal(fmt.Errorf("metadata log: %w", err))
+			return
+		}
 	}
-	b.closedMaybe(&m.partition)
+	kept.records = nil
+	m.partition.log.SetHighWatermark(kept.end)
+	m.applied = at
+	b.apply(own, records, kept.end)
+	for len(m.commits) > 0 && m.commits[0].at.Index <= at.Index {
+		b.opened(&opening{commit: m.nextCommit(), left: 1})
+	}
+}
+
+// nextCommit takes the oldest commit off the queue.
+func (m *metalog) nextCommit() commit {
+	c := m.commits[0]
+	rest := copy(m.commits, m.commits[1:])
+	m.commits[rest] = commit{}
+	m.commits = m.commits[:rest]
+	return c
 }
 
 // opening is a commit whose partitions are being made.
 type opening struct {
 	commit commit
+	image  *metadata.Image // with the commit
+	delta  *metadata.Delta
 	left   int
 }
 
-// apply folds a committed decision into the image and starts what it asks for.
-func (b *Broker) apply(c commit) {
-	// A node that stops leaves the rest to its next start.
-	if len(c.records) == 0 || b.phase > running {
-		b.opened(&opening{commit: c, left: 1})
-		return
-	}
-	image, delta := b.image.Apply(c.records)
-	b.image = image.At(c.endOffset - 1)
-	b.fx.Image = b.image
-	if c.then == thenOpenPartitions {
-		b.openAll()
-		return
-	}
+// apply folds committed records into the image and starts what they ask for. c is the
+// decision that they are of, if it was made here.
+func (b *Broker) apply(c commit, records []metadata.Record, end int64) {
+	m := &b.metalog
 	o := &opening{commit: c, left: 1}
-	b.follow(delta, o)
-	b.opened(o)
+	m.image, o.delta = m.image.Apply(records)
+	m.image = m.image.At(end - 1)
+	o.image = m.image
+	switch {
+	case b.phase > running: // a node that stops leaves the rest to its next start
+		b.opened(o)
+	case m.holds:
+		m.held = append(m.held, o)
+	case b.phase == booting: // the logs that there are will be opened
+		b.publish(o.image)
+		b.opened(o)
+	default:
+		b.publish(o.image)
+		b.follow(o.delta, o)
+		b.opened(o)
+	}
+}
+
+// publish makes an image the one that the node goes by.
+func (b *Broker) publish(image *metadata.Image) { b.image, b.fx.Image = image, image }
+
+// followHeld follows what was committed while the logs were being opened.
+func (b *Broker) followHeld() {
+	m := &b.metalog
+	m.holds = false
+	held := m.held
+	m.held = nil
+	for _, o := range held {
+		b.publish(o.image)
+		b.follow(o.delta, o)
+		b.opened(o)
+	}
 }
 
 // opened counts one of an opening's partitions as done, and answers when all are.
 func (b *Broker) opened(o *opening) {
 	o.left--
 	if o.left > 0 {
+		return
+	}
+	if o.commit.then == thenOpenPartitions {
+		b.openAll()
 		return
 	}
 	if who := o.commit.who; who != nil {

@@ -73,6 +73,9 @@ func (c *Controller) Replay(records []metadata.Record) {
 	c.image, _ = c.image.Apply(records)
 }
 
+// Skip notes that n offsets of the metadata log are taken by what is no metadata.
+func (c *Controller) Skip(n int64) { c.image = c.image.At(c.image.Offset() + n) }
+
 // Result is a decision: the records that carry it out, all or none, and the answer to
 // send once they are committed. An answer without records still speaks of what was
 // decided before, and waits until that is committed.

@@ -27,6 +27,9 @@ const (
 // Deadline is when Advance wants to be called, or Never.
 func (e *Engine) Deadline() clock.Instant {
 	if e.role == Leader {
+		if e.alone() {
+			return clock.Never
+		}
 		at := e.timer.tickAt
 		for _, s := range e.snapshots {
 			at = min(at, s.deadline)
@@ -37,6 +40,12 @@ func (e *Engine) Deadline() clock.Instant {
 		return min(e.timer.campaignAt, e.timer.forgetAt)
 	}
 	return e.timer.forgetAt
+}
+
+// alone says that nobody waits for a leader's heartbeats, nor can depose it.
+func (e *Engine) alone() bool {
+	m := &e.window.membership
+	return m.soleVoter(nodeID(e.id)) && len(m.Learners) == 0 && len(e.snapshots) == 0
 }
 
 // promotable says whether the member may ask for votes.

@@ -1,0 +1,205 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/heiban/heiban/core/log"
+	"github.com/heiban/heiban/core/metadata"
+	"github.com/heiban/heiban/core/quorum"
+)
+
+// openQuorum is the job that reads all that the node knows of the metadata quorum
+// (result *quorumFound). Kafka drops the beginning of a log that has grown long; what
+// stood there is in a snapshot (KIP-630).
+//
+// After an unclean stop the small files are written anew, as Recover does with the
+// log's tail: a sync that failed before may have left in memory what is not on disk.
+type openQuorum struct {
+	slice  log.Slice
+	dir    string
+	voters []quorum.NodeID // of a new quorum; none: the node is to be added to one
+	from   int64           // log start offset
+	to     int64           // log end offset
+	node   quorum.NodeID
+	clean  bool
+}
+
+// quorumFound is what stands in the directory of the metadata log.
+type quorumFound struct {
+	hard     quorum.HardState
+	snapshot metaSnapshot
+	entries  []foundEntry
+	alone    bool // the log is from before there were other members
+	joins    bool // there is nothing, and the node is to be added to a quorum
+}
+
+// foundEntry is one batch of the log, with the records in it.
+type foundEntry struct {
+	quorum.Entry
+	records []metadata.Record
+	end     int64 // the offset after it
+}
+
+// Run reads the newest snapshot that the log goes on from, the log after it, and the
+// hard state.
+func (j *openQuorum) Run(d *log.Devices) (log.Result, error) {
+	f := &quorumFound{}
+	name, err := j.newestSnapshot(d.Files)
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		return f, j.begin(d, f)
+	}
+	data, err := log.ReadFile(d.Files, path.Join(j.dir, name))
+	if err != nil {
+		return nil, fmt.Errorf("read metadata snapshot %s: %w", name, err)
+	}
+	f.snapshot.end, f.snapshot.epoch, _ = parseSnapshotName(name)
+	if f.alone, err = f.snapshot.parse(data, d.Codec, j.node); err != nil {
+		return nil, fmt.Errorf("metadata snapshot %s: %w", name, err)
+	}
+	for _, step := range []func() error{
+		func() error { return j.checkVoters(f) },
+		func() error { return j.readHardState(d.Files, f) },
+		func() error { return j.readLog(d, f) },
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	if j.clean {
+		return f, nil
+	}
+	return f, j.write(d.Files, f, data)
+}
+
+// newestSnapshot finds the last snapshot from which the log goes on, or which it is
+// behind of; "" if there is none and the log is whole.
+func (j *openQuorum) newestSnapshot(files log.Files) (string, error) {
+	entries, err := files.List(j.dir)
+	if err != nil {
+		return "", fmt.Errorf("list %s: %w", j.dir, err)
+	}
+	for _, e := range slices.Backward(entries) { // sorted: the newest comes first
+		if end, _, ok := parseSnapshotName(e.Name); ok && end >= j.from {
+			return e.Name, nil
+		}
+	}
+	if j.from > 0 {
+		return "", fmt.Errorf("the metadata log in %s begins at %d, and no snapshot ends there or "+
+			"above: restore its .checkpoint files", j.dir, j.from)
+	}
+	return "", nil
+}
+
+// begin makes the first snapshot, of nothing, which says who the voters are. A log
+// without one was written by a node that is alone.
+func (j *openQuorum) begin(d *log.Devices, f *quorumFound) error {
+	voters := j.voters
+	if j.to > 0 {
+		voters = []quorum.NodeID{j.node}
+	}
+	if len(voters) == 0 {
+		f.joins = true
+		return j.readHardState(d.Files, f)
+	}
+	first := quorum.Bootstrap(voters)
+	f.hard, f.snapshot.Snapshot = first.HardState, first.Snapshot
+	f.snapshot.epoch = int32(first.Snapshot.Term)
+	if err := j.readHardState(d.Files, f); err != nil {
+		return err
+	}
+	f.alone = j.to > 0
+	if err := j.checkVoters(f); err != nil {
+		return err
+	}
+	if err := j.readLog(d, f); err != nil {
+		return err
+	}
+	return j.write(d.Files, f, f.snapshot.encode())
+}
+
+// checkVoters refuses to make one of several voters of a node that was alone: the
+// others would not know what its log holds.
+func (j *openQuorum) checkVoters(f *quorumFound) error {
+	if !f.alone || slices.Equal(j.voters, []quorum.NodeID{j.node}) {
+		return nil
+	}
+	return fmt.Errorf("the metadata log in %s is that of node %d alone, but "+
+		"controller.quorum.voters names %d: start it alone, and add the others", j.dir, j.node, j.voters)
+}
+
+// readHardState takes in quorum-state. Before Heiban had terms there was none.
+func (j *openQuorum) readHardState(files log.Files, f *quorumFound) error {
+	name := path.Join(j.dir, quorumStateFile)
+	text, err := log.ReadFile(files, name)
+	if errors.Is(err, log.ErrNotExist) {
+		f.hard = quorum.HardState{Term: f.snapshot.Term, Vote: quorum.NoNode}
+		return nil
+	}
+	if err == nil {
+		f.hard, err = parseQuorumState(text)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// readLog takes in the batches after the snapshot.
+func (j *openQuorum) readLog(d *log.Devices, f *quorumFound) error {
+	if f.snapshot.end > j.to {
+		return nil // it came from a leader, and the log was not emptied yet
+	}
+	data, err := log.ReadAll(d, &j.slice)
+	if err != nil {
+		return fmt.Errorf("read the metadata log: %w", err)
+	}
+	read := metadataReader{codec: d.Codec}
+	index, next := f.snapshot.Index, f.snapshot.end
+	for len(data) > 0 {
+		one, h, err := read.batch(data)
+		if err != nil {
+			return fmt.Errorf("metadata log: %w", err)
+		}
+		data = data[len(one):]
+		if h.NextOffset() <= f.snapshot.end {
+			continue
+		}
+		if h.BaseOffset != next {
+			return fmt.Errorf("metadata log: batch at offset %d, want %d", h.BaseOffset, next)
+		}
+		index++
+		next = h.NextOffset()
+		found := foundEntry{end: next}
+		if found.Entry, err = entryOf(one, &h, index); err == nil {
+			found.records, err = read.records(one, &h)
+		}
+		if err != nil {
+			return fmt.Errorf("metadata log: %w", err)
+		}
+		f.entries = append(f.entries, found)
+	}
+	return nil
+}
+
+// write makes the snapshot and the hard state durable.
+func (j *openQuorum) write(files log.Files, f *quorumFound, snapshot []byte) error {
+	if err := log.ReplaceFile(files, j.dir, f.snapshot.name(), snapshot); err != nil {
+		return err
+	}
+	return log.ReplaceFile(files, j.dir, quorumStateFile, encodeQuorumState(f.hard))
+}
+
+// restored is what the engine starts from.
+func (f *quorumFound) restored() quorum.Restored {
+	r := quorum.Restored{HardState: f.hard, Snapshot: f.snapshot.Snapshot}
+	for i := range f.entries {
+		r.Entries = append(r.Entries, f.entries[i].Entry)
+	}
+	return r
+}

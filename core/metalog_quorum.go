@@ -1,0 +1,157 @@
+package core
+
+import (
+	"github.com/heiban/heiban/clock"
+	"github.com/heiban/heiban/core/controller"
+	"github.com/heiban/heiban/core/metadata"
+	"github.com/heiban/heiban/core/quorum"
+)
+
+// This file drives the node's part in the metadata quorum: it brings inputs to the
+// engine, carries out what it orders, and follows who leads.
+
+// quorumFound starts the engine from what stands in the metadata log's directory. All
+// of it is durable: the log's tail was written anew if the last stop was not clean.
+func (b *Broker) quorumFound(f *quorumFound) {
+	if b.phase != booting {
+		return
+	}
+	m := &b.metalog
+	m.reader.codec = b.options.Codec
+	m.base, m.baseEnd, m.applied = f.snapshot.Position, f.snapshot.end, f.snapshot.Position
+	for i := range f.entries {
+		m.entries = append(m.entries, logEntry{end: f.entries[i].end, records: f.entries[i].records})
+	}
+	m.image, _ = metadata.New(b.base).Apply(f.snapshot.records)
+	m.image = m.image.At(f.snapshot.end - 1)
+	b.publish(m.image)
+	m.leader, m.armed = quorum.NoNode, clock.Never
+	m.engine = quorum.New(b.now.Mono, quorum.Options{
+		NodeID:          quorum.NodeID(b.options.NodeID),
+		ElectionTimeout: b.base.QuorumElectionTimeout,
+		Seed:            b.random.uint64(),
+		Restored:        f.restored(),
+		Mutants:         b.settings.Mutants,
+	}, &m.fx)
+	b.quorumMoved()
+}
+
+// quorumMoved carries out what the engine ordered, and what follows from that. Called
+// while it is at it, it leaves all but the writes to the call that is under way: a
+// proposal needs to know where the log ends.
+func (b *Broker) quorumMoved() {
+	m := &b.metalog
+	b.takeWrites()
+	if m.carrying {
+		return
+	}
+	m.carrying = true
+	for m.engine != nil && b.fx.Fatal == nil {
+		b.quorumLed()
+		if len(m.fx.Commits)+len(m.fx.Sends)+len(m.fx.Reports) == 0 {
+			break
+		}
+		m.fx, m.carried = m.carried, m.fx
+		for i := range m.carried.Commits {
+			b.committed(&m.carried.Commits[i])
+		}
+		m.carried.Reset()
+	}
+	m.carrying = false
+	b.armQuorum()
+	if b.phase == closingLogs && len(m.commits) == 0 {
+		b.closedAll()
+	}
+}
+
+// quorumLed follows who leads: the controller ends before anything else is done, and
+// begins when all that was committed is applied.
+func (b *Broker) quorumLed() {
+	m := &b.metalog
+	active := m.engine.Active()
+	if b.controller != nil && (!active || m.term != m.engine.Term()) {
+		b.controllerEnded()
+	}
+	if leader := m.engine.Leader(); leader != m.leader {
+		m.leader = leader
+		b.controllerChanged()
+	}
+	if len(m.fx.Commits) > 0 {
+		return
+	}
+	if active && b.controller == nil && b.phase <= running {
+		b.controllerStarted()
+	}
+	// What was committed before a leader was elected is before the first entry of its
+	// term.
+	if b.phase == booting && !m.caughtUp && m.leader != quorum.NoNode && m.applied.Term == m.engine.Term() {
+		m.caughtUp = true
+		b.metadataCaughtUp()
+	}
+}
+
+// controllerStarted makes this node the active controller.
+func (b *Broker) controllerStarted() {
+	m := &b.metalog
+	m.term = m.engine.Term()
+	b.controller = controller.New(m.image.At(m.endOffset()-1), controller.Options{
+		ClusterID: b.dirs[0].found.ClusterID, Mutants: b.settings.Mutants, Now: b.now.Mono,
+	})
+	b.report(Report{Kind: ControllerStarted, Epoch: int32(m.term)})
+	if m.image.Feature(metadata.MetadataVersion) == 0 { // a new cluster
+		b.commit(commit{records: b.controller.Bootstrap(levels())})
+	}
+}
+
+// controllerEnded makes this node a follower: its decisions that are not committed may
+// never be.
+func (b *Broker) controllerEnded() {
+	m := &b.metalog
+	b.controller = nil
+	b.report(Report{Kind: ControllerEnded, Epoch: int32(m.term)})
+	failed := m.commits
+	m.commits = nil
+	for i := range failed {
+		b.commitFailed(&failed[i])
+	}
+}
+
+// activeController returns the node that is known to lead the quorum, or -1.
+func (b *Broker) activeController() int32 { return int32(b.metalog.leader) }
+
+// controllerChanged is called when activeController has another answer.
+func (b *Broker) controllerChanged() {}
+
+// armQuorum asks for the engine to be advanced at its deadline.
+func (b *Broker) armQuorum() {
+	m := &b.metalog
+	if m.engine == nil {
+		return
+	}
+	if at := m.engine.Deadline(); at < m.armed {
+		m.armed = at
+		b.deadlines.push(deadline{at: at, kind: quorumDeadline})
+	}
+}
+
+// quorumDue advances the engine.
+func (b *Broker) quorumDue(at clock.Instant) {
+	m := &b.metalog
+	if at == m.armed {
+		m.armed = clock.Never
+	}
+	if m.engine == nil {
+		return
+	}
+	if m.engine.Deadline() <= b.now.Mono {
+		m.engine.Advance(b.now.Mono, &m.fx)
+	}
+	b.quorumMoved()
+}
+
+// stopQuorum ends the node's part in the quorum, before its log is closed.
+func (b *Broker) stopQuorum() {
+	m := &b.metalog
+	m.engine, m.storing = nil, nil
+	m.fx.Reset()
+}
