@@ -100,11 +100,19 @@ func (b *Broker) answerFromImage(c *call, request wire.Request) {
 
 // view is from where the client of a call looks at the cluster.
 func (b *Broker) view(c *call) controller.View {
-	return controller.View{
-		Listener:   c.conn.listener,
-		ClusterID:  b.dirs[0].found.ClusterID,
+	v := controller.View{
+		Listener: c.conn.listener, ClusterID: b.dirs[0].found.ClusterID,
 		Controller: b.activeController(),
 	}
+	if c.conn.serves == wire.OnController {
+		v.OnController, v.Voters = true, b.base.QuorumVoters
+		return v
+	}
+	// Clients of brokers do not reach controllers, but any broker forwards (KIP-590).
+	if own := b.image.Broker(v.Controller); own == nil || own.Fenced {
+		v.Controller = b.options.NodeID
+	}
+	return v
 }
 
 // describeTopicPartitions (key 75, version 0, KIP-966).

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/heiban/heiban/clock"
-	"github.com/heiban/heiban/core/controller"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/metadata"
 	"github.com/heiban/heiban/core/quorum"
@@ -245,14 +243,10 @@ func (b *Broker) metalogRecovered(r *log.Recovered) {
 	}, jobOwner{kind: jobOpenQuorum, part: m})
 }
 
-// metadataCaughtUp registers the node, once in its life: from here on it knows all
-// that was committed before.
+// metadataCaughtUp is called once in the node's life: from here on it knows all that was
+// committed before.
 func (b *Broker) metadataCaughtUp() {
-	registered := b.controller.Register(&controller.Registration{
-		ID: b.options.NodeID, Incarnation: b.random.uuid(), Rack: b.base.BrokerRack,
-		Endpoints: b.options.Listeners, LogDirs: b.directoryIDs(), Clean: b.clean(),
-	})
-	b.commit(commit{records: registered, then: thenOpenPartitions})
+	b.beginLife()
 }
 
 func (b *Broker) directoryIDs() []wire.TopicID {
@@ -378,8 +372,5 @@ func (b *Broker) readyMaybe() {
 			return
 		}
 	}
-	b.phase = running
-	b.armCheckpoints()
-	b.followHeld()
-	b.report(Report{Kind: NodeReady, Text: strconv.Itoa(len(b.logs)-1) + " partitions"})
+	b.logsOpen()
 }

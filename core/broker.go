@@ -76,6 +76,7 @@ type Broker struct {
 	calls     callPool
 	ready     []*conn // have answers to send at the end of this Step
 
+	life            life
 	inquiries       []*inquiry    // wait for an active controller
 	inquiriesArmed  clock.Instant // when inquireAgain is due
 	controllerArmed clock.Instant // when tickController is due
@@ -93,7 +94,8 @@ type Broker struct {
 type phase uint8
 
 const (
-	booting phase = iota
+	booting phase = iota // until its logs are open
+	joining              // until the controller has unfenced the broker
 	running
 	closingLogs
 	writingCheckpoints
@@ -135,6 +137,7 @@ func New(o Options) (*Broker, error) {
 
 		inquiriesArmed: clock.Never, controllerArmed: clock.Never,
 	}
+	b.life.epoch, b.life.armed = -1, clock.Never
 	b.settings.ProducerExpirationMillis = base.ProducerIDExpirationMillis
 	b.replicas = replica.Settings{
 		NodeID: o.NodeID, ReplicaLagTimeMax: base.ReplicaLagTimeMax,
@@ -189,6 +192,9 @@ func (b *Broker) Step(now clock.Time, ev Event, fx *Effects) {
 
 // Image returns the committed metadata. It is immutable.
 func (b *Broker) Image() *metadata.Image { return b.image }
+
+// open reports whether the node's logs are open, and it does not stop.
+func (b *Broker) open() bool { return b.phase == joining || b.phase == running }
 
 // newID returns an id that was never used in this node's life.
 func (b *Broker) newID() uint64 {

@@ -44,7 +44,7 @@ func (b *Broker) armCheckpoint(kind deadlineKind) {
 }
 
 func (b *Broker) checkpointsDue(kind deadlineKind) {
-	if b.phase != running {
+	if !b.open() {
 		return
 	}
 	which, _ := b.checkpointPlan(kind)
@@ -75,7 +75,7 @@ func (b *Broker) checkpoint(dir *logDir) {
 // rewrite of the log.
 func (b *Broker) compacted(dir *logDir) {
 	dir.stale |= cleanerPoints
-	if b.phase == running {
+	if b.open() {
 		dir.due |= cleanerPoints
 		b.checkpoint(dir)
 	}
@@ -136,24 +136,31 @@ func (b *Broker) checkpointJob(dir *logDir, which checkpoints) *log.WriteCheckpo
 	return job
 }
 
-// shutdownRequested begins a clean stop: parked fetches are answered, every log is
-// flushed and closed, then the checkpoints and the clean marker are written.
+// shutdownRequested begins a clean stop.
 func (b *Broker) shutdownRequested() {
 	switch b.phase {
 	case booting: // no partition is open for writing yet
 		b.stopQuorum()
 		b.phase = stopped
 		b.fx.Stopped = true
+	case joining:
+		b.closeLogs()
 	case running:
-		b.phase = closingLogs
-		for _, t := range b.sortedTopics() {
-			for _, p := range t.partitions {
-				b.closeLog(p)
-			}
-		}
-		b.closedAll()
+		b.stopBroker()
 	case closingLogs, writingCheckpoints, stopped:
 	}
+}
+
+// closeLogs is the second part of a stop: parked fetches are answered, every log is
+// flushed and closed, then the checkpoints and the clean marker are written.
+func (b *Broker) closeLogs() {
+	b.phase = closingLogs
+	for _, t := range b.sortedTopics() {
+		for _, p := range t.partitions {
+			b.closeLog(p)
+		}
+	}
+	b.closedAll()
 }
 
 func (b *Broker) closeLog(p *partition) {
@@ -183,7 +190,7 @@ func (b *Broker) closedAll() {
 		return
 	}
 	switch b.phase {
-	case booting, running, stopped:
+	case booting, joining, running, stopped:
 	case closingLogs:
 		if m := &b.metalog.partition; m.state == partitionOnline {
 			if len(b.metalog.commits) == 0 {
@@ -207,6 +214,6 @@ func (b *Broker) closedAll() {
 func (b *Broker) closeDir(dir *logDir) {
 	job := b.checkpointJob(dir, allCheckpoints)
 	job.Clean = true
-	job.BrokerEpoch = b.image.Broker(b.options.NodeID).Epoch
+	job.BrokerEpoch = b.life.epoch
 	b.order(job, jobOwner{kind: jobCloseDir, dir: dir})
 }

@@ -31,6 +31,7 @@ func (b *Broker) dispatchController(c *call, request wire.Request) {
 		}
 		records, resp := b.decide(req)
 		b.commit(commit{records: records, body: resp, who: &relay{call: c.ref(), request: req}})
+		b.armController()
 	default:
 		b.refuse(c, errcode.UnsupportedVersion, "unsupported api")
 	}

@@ -30,6 +30,7 @@ const (
 	removalDeadline    // of the oldest entry of Broker.removals
 	controllerDeadline // of this node's controller
 	inquiriesDeadline  // of requests that wait for an active controller
+	lifeDeadline       // of the broker's next word with the controller
 	linkDeadline       // the earliest deadline of link's requests, or its next dial
 	quorumDeadline     // of the engine of the metadata quorum
 )
@@ -83,6 +84,8 @@ func (b *Broker) pointless(e *deadline) bool {
 		return b.controller == nil || b.controllerArmed != e.at
 	case inquiriesDeadline:
 		return b.inquiriesArmed != e.at
+	case lifeDeadline:
+		return b.life.armed != e.at
 	case connDeadline:
 		return e.conn.armed != e.at
 	case logDeadline:
@@ -130,6 +133,8 @@ func (b *Broker) expire() {
 			b.inquireAgain()
 		case quorumDeadline:
 			b.quorumDue(e.at)
+		case lifeDeadline:
+			b.lifeDue()
 		}
 	}
 }

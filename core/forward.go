@@ -39,6 +39,8 @@ type inquiry struct {
 	request  kmsg.Request
 	who      asked
 	deadline clock.Instant
+	kind     linkKind
+	once     bool // whatever comes of it is told, and it is not asked again
 }
 
 // askController sends a request to the active controller, this node's own included, and
@@ -46,18 +48,31 @@ type inquiry struct {
 // set, and must not change any more.
 func (b *Broker) askController(request kmsg.Request, timeout clock.Duration, who asked) {
 	b.inquire(&inquiry{
-		request: request, who: who, deadline: b.now.Mono.Add(timeout),
+		request: request, who: who, deadline: b.now.Mono.Add(timeout), kind: controllerLink,
+	})
+}
+
+// askOnce is askController for who has something newer to send when this fails.
+func (b *Broker) askOnce(request kmsg.Request, timeout clock.Duration, who asked) {
+	b.inquire(&inquiry{
+		request: request, who: who, deadline: b.now.Mono.Add(timeout), kind: controllerLink,
+		once: true,
 	})
 }
 
 // inquire asks the controller that is active now.
 func (b *Broker) inquire(q *inquiry) {
-	if b.controller == nil {
-		b.inquireLater(q)
-		return
+	leader := b.activeController()
+	switch {
+	case b.controller != nil:
+		records, resp := b.decide(q.request)
+		b.commit(commit{records: records, body: resp, who: q})
+		b.armController()
+	case leader >= 0 && leader != b.options.NodeID:
+		b.ask(b.linkTo(q.kind, leader), q.request, q.deadline.Sub(b.now.Mono), q)
+	default:
+		q.answered(b, nil, errNotController)
 	}
-	records, resp := b.decide(q.request)
-	b.commit(commit{records: records, body: resp, who: q})
 }
 
 // inquireLater keeps a request until there is a controller to ask.
@@ -88,7 +103,7 @@ func (q *inquiry) answered(b *Broker, resp wire.Response, err error) {
 	switch {
 	case err == nil && codeOf(resp) != errcode.NotController:
 		q.who.answered(b, resp, nil)
-	case b.phase > running:
+	case q.once || b.phase > running:
 		q.who.answered(b, nil, errNotController)
 	default:
 		b.inquireLater(q)
@@ -99,7 +114,7 @@ func (q *inquiry) answered(b *Broker, resp wire.Response, err error) {
 func (b *Broker) forward(c *call, request kmsg.Request) {
 	b.inquire(&inquiry{
 		request: request, who: &relay{call: c.ref(), request: request},
-		deadline: b.now.Mono.Add(b.patience(request)),
+		deadline: b.now.Mono.Add(b.patience(request)), kind: forwardLink,
 	})
 }
 

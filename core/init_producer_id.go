@@ -39,7 +39,7 @@ func (b *Broker) initProducerID(c *call, req *kmsg.InitProducerIDRequest) {
 		ids.requesting = true
 		req := kmsg.NewPtrAllocateProducerIDsRequest()
 		req.BrokerID = b.options.NodeID
-		req.BrokerEpoch = b.controller.Image().Broker(b.options.NodeID).Epoch
+		req.BrokerEpoch = b.life.epoch
 		b.askController(req, b.base.RequestTimeout, &producerGrant{})
 	}
 }

@@ -56,17 +56,7 @@ type commit struct {
 	body    wire.Response // the answer
 	who     asked         // who is to have it, nil: nobody
 	at      quorum.Position
-	then    thenKind
 }
-
-// thenKind says what follows when a commit is applied and the partitions it makes are
-// online.
-type thenKind uint8
-
-const (
-	thenAnswer         thenKind = iota // body to who
-	thenOpenPartitions                 // go on booting
-)
 
 // metadataTopicID is the id Kafka gives __cluster_metadata.
 var metadataTopicID = wire.TopicID{15: 1}
@@ -188,15 +178,18 @@ func (b *Broker) apply(c commit, records []metadata.Record, end int64) {
 	switch {
 	case b.phase > running: // a node that stops leaves the rest to its next start
 		b.opened(o)
-	case m.holds:
-		m.held = append(m.held, o)
+	case m.holds: // no client waits, but other brokers may
+		m.held = append(m.held, &opening{image: o.image, delta: o.delta, left: 1})
+		b.opened(o)
 	case b.phase == booting: // the logs that there are will be opened
 		b.publish(o.image)
 		b.opened(o)
+		b.imageFollowed()
 	default:
 		b.publish(o.image)
 		b.follow(o.delta, o)
 		b.opened(o)
+		b.imageFollowed()
 	}
 }
 
@@ -220,10 +213,6 @@ func (b *Broker) followHeld() {
 func (b *Broker) opened(o *opening) {
 	o.left--
 	if o.left > 0 {
-		return
-	}
-	if o.commit.then == thenOpenPartitions {
-		b.openAll()
 		return
 	}
 	if who := o.commit.who; who != nil {

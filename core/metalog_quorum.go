@@ -95,12 +95,14 @@ func (b *Broker) controllerStarted() {
 	m := &b.metalog
 	m.term = m.engine.Term()
 	b.controller = controller.New(m.image.At(m.endOffset()-1), controller.Options{
-		ClusterID: b.dirs[0].found.ClusterID, Mutants: b.settings.Mutants, Now: b.now.Mono,
+		ClusterID: b.dirs[0].found.ClusterID, Features: supported(),
+		Mutants: b.settings.Mutants, Now: b.now.Mono,
 	})
 	b.report(Report{Kind: ControllerStarted, Epoch: int32(m.term)})
 	if m.image.Feature(metadata.MetadataVersion) == 0 { // a new cluster
 		b.commit(commit{records: b.controller.Bootstrap(levels())})
 	}
+	b.controllerChanged()
 }
 
 // controllerEnded makes this node a follower: its decisions that are not committed may
@@ -118,9 +120,6 @@ func (b *Broker) controllerEnded() {
 
 // activeController returns the node that is known to lead the quorum, or -1.
 func (b *Broker) activeController() int32 { return int32(b.metalog.leader) }
-
-// controllerChanged is called when activeController has another answer.
-func (b *Broker) controllerChanged() {}
 
 // armQuorum asks for the engine to be advanced at its deadline.
 func (b *Broker) armQuorum() {

@@ -180,7 +180,7 @@ func (b *Broker) freeName(path string) {
 	delete(b.removing, path)
 	for _, p := range waiting {
 		if t := b.image.TopicByID(p.topic.id); t != nil && p.state == partitionOpening &&
-			b.phase == running {
+			b.open() {
 			b.recover(p, t.Config)
 		}
 	}
@@ -196,7 +196,7 @@ type removal struct {
 func (b *Broker) removalDue() {
 	due := b.removals[0]
 	b.removals = b.removals[1:]
-	if !due.dir.offline && b.phase == running { // else the next start removes it
+	if !due.dir.offline && b.open() { // else the next start removes it
 		b.order(&log.RemoveNow{Paths: []string{due.path}}, jobOwner{kind: jobRemove, dir: due.dir})
 	}
 }
@@ -250,6 +250,9 @@ func (b *Broker) dirFailed(dir *logDir, err error) {
 	}
 	b.readyMaybe()
 	b.closedAll()
+	if b.life.registered {
+		b.contact()
+	}
 }
 
 func (b *Broker) partitionFailed(p *partition) {

@@ -50,6 +50,10 @@ type Node struct {
 	MetadataLogDir            string   // the first of LogDirs by default
 	BrokerHeartbeatInterval   clock.Duration
 	BrokerSessionTimeout      clock.Duration
+	// ControlledShutdownMaxRetries times ControlledShutdownRetryBackoff is how long a
+	// broker that wants to stop waits for the controller's answer.
+	ControlledShutdownMaxRetries   int32
+	ControlledShutdownRetryBackoff clock.Duration
 	// LeaderImbalanceCheckInterval is leader.imbalance.check.interval.seconds.
 	LeaderImbalanceCheckInterval clock.Duration
 	MetadataMaxIdleInterval      clock.Duration

@@ -136,6 +136,8 @@ func (r *reader) node() {
 	n.AutoLeaderRebalanceEnable = r.bool("auto.leader.rebalance.enable")
 	n.LeaderImbalanceCheckInterval = r.seconds("leader.imbalance.check.interval.seconds")
 	n.ControlledShutdownEnable = r.bool("controlled.shutdown.enable")
+	n.ControlledShutdownMaxRetries = r.int("controlled.shutdown.max.retries")
+	n.ControlledShutdownRetryBackoff = r.millis("controlled.shutdown.retry.backoff.ms")
 	n.BrokerHeartbeatInterval = r.millis("broker.heartbeat.interval.ms")
 	n.BrokerSessionTimeout = r.millis("broker.session.timeout.ms")
 	n.MetadataMaxIdleInterval = r.millis("metadata.max.idle.interval.ms")

@@ -54,6 +54,16 @@ var brokerKeys = []Key{
 		Doc:   "Whether a broker hands over leadership before it stops.",
 	},
 	{
+		Name: "controlled.shutdown.max.retries", Type: Int, Default: "3",
+		Scope: BrokerScope,
+		Doc:   "How often a controlled shutdown is tried again without an answer.",
+	},
+	{
+		Name: "controlled.shutdown.retry.backoff.ms", Type: Long, Default: "5000",
+		Scope: BrokerScope,
+		Doc:   "How long to wait before a controlled shutdown is tried again.",
+	},
+	{
 		Name: "controller.listener.names", Type: String, Null: true,
 		Scope: BrokerScope,
 		Doc:   "The names of the listeners that controllers use, separated by commas.",

@@ -24,16 +24,6 @@ var inertKeys = []Key{
 		Doc: "The class that decides which quota applies to a client.",
 	},
 	{
-		Name: "controlled.shutdown.max.retries", Type: Int, Default: "3",
-		Scope: BrokerScope, Inert: true,
-		Doc: "How often a controlled shutdown is tried again.",
-	},
-	{
-		Name: "controlled.shutdown.retry.backoff.ms", Type: Long, Default: "5000",
-		Scope: BrokerScope, Inert: true,
-		Doc: "How long to wait before a controlled shutdown is tried again.",
-	},
-	{
 		Name: "controller.quota.window.num", Type: Int, Default: "11",
 		Valid: atLeast(1), Scope: BrokerScope, Inert: true,
 		Doc: "How many samples the quota for controller mutations keeps.",

@@ -140,8 +140,9 @@ func none(list []int32) []int32 {
 	return list
 }
 
-// DescribeCluster answers a DescribeCluster request from an image. It reads only
-// the image and may run in any goroutine.
+// DescribeCluster answers a DescribeCluster request from an image: with the brokers, or on
+// a listener of controllers with those. It reads only the image and may run in any
+// goroutine.
 func DescribeCluster(
 	m *metadata.Image, req *kmsg.DescribeClusterRequest, v View,
 ) *kmsg.DescribeClusterResponse {
@@ -150,14 +151,17 @@ func DescribeCluster(
 	resp.EndpointType = req.EndpointType
 	resp.ClusterAuthorizedOperations = operations(
 		req.IncludeClusterAuthorizedOperations, clusterOperations)
-	const brokers, controllers = 1, 2
-	if req.Version >= 1 && req.EndpointType != brokers {
-		f := fail(errcode.UnsupportedEndpointType, "")
-		if req.EndpointType == controllers {
-			f = fail(errcode.MismatchedEndpointType, "this is a broker's listener")
-		}
+	if f := checkEndpointType(req, v); f != nil {
 		resp.ErrorCode, resp.ErrorMessage = f.codes()
 		resp.ControllerID = -1
+		return resp
+	}
+	if v.OnController {
+		for _, voter := range v.Voters {
+			out := kmsg.NewDescribeClusterResponseBroker()
+			out.NodeID, out.Host, out.Port = voter.ID, voter.Host, voter.Port
+			resp.Brokers = append(resp.Brokers, out)
+		}
 		return resp
 	}
 	for _, b := range m.Brokers() {
@@ -171,6 +175,25 @@ func DescribeCluster(
 		resp.Brokers = append(resp.Brokers, out)
 	}
 	return resp
+}
+
+// checkEndpointType returns a failure unless the request wants what the listener is for.
+// Version 0 always wants brokers.
+func checkEndpointType(req *kmsg.DescribeClusterRequest, v View) *failure {
+	const brokers, controllers = 1, 2
+	wanted := req.EndpointType
+	if req.Version < 1 {
+		wanted = brokers
+	}
+	switch {
+	case wanted != brokers && wanted != controllers:
+		return fail(errcode.UnsupportedEndpointType, "")
+	case wanted == controllers && !v.OnController:
+		return fail(errcode.MismatchedEndpointType, "this is a broker's listener")
+	case wanted == brokers && v.OnController:
+		return fail(errcode.MismatchedEndpointType, "this is a controller's listener")
+	}
+	return nil
 }
 
 // ListConfigResources answers a ListConfigResources request from an image. It reads

@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/heiban/heiban/core/config"
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/metadata"
 )
@@ -15,7 +16,11 @@ import (
 type View struct {
 	Listener   string // the name of the listener the request came in on
 	ClusterID  string
-	Controller int32 // the broker that clients are to send controller requests to
+	Controller int32 // the node that clients are to send controller requests to
+	// OnController says that the listener is one of controllers, and Voters who else has
+	// one (KIP-919).
+	OnController bool
+	Voters       []config.Voter
 }
 
 // What the fields for authorized operations hold (KIP-430). Without an authorizer
