@@ -90,7 +90,7 @@ func (d *realDisk) give(order func(fx *core.Effects)) {
 }
 
 func (d *realDisk) Root() string     { return d.root }
-func (d *realDisk) Files() log.Files { return Files{} }
+func (d *realDisk) Files() log.Files { return jobFiles{handles: d.handles} }
 
 func (d *realDisk) ReadAt(ref log.FileRef, p []byte, pos int64) (int, error) {
 	return d.handles.ReadAt(ref, p, pos)

@@ -79,6 +79,39 @@ func (Files) SyncDir(path string) error {
 	return translate(dir.Sync())
 }
 
+// jobFiles is the file system as jobs use it beside handles: a job may cut a file that
+// has one.
+type jobFiles struct {
+	Files
+	handles *handles
+}
+
+// Open opens an existing file for reading and writing.
+func (j jobFiles) Open(path string) (log.File, error) { return j.open(path, 0) }
+
+// Create opens a file, making it empty if it was not there.
+func (j jobFiles) Create(path string) (log.File, error) { return j.open(path, unix.O_CREAT) }
+
+func (j jobFiles) open(path string, flags int) (log.File, error) {
+	fd, err := openFile(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	return &jobFile{file: file{fd: fd, path: path}, handles: j.handles}, nil
+}
+
+type jobFile struct {
+	file
+	handles *handles
+}
+
+// Truncate waits while the room behind a file is given back.
+func (f *jobFile) Truncate(size int64) error {
+	f.handles.sizing.Lock()
+	defer f.handles.sizing.Unlock()
+	return f.file.Truncate(size)
+}
+
 // file is one open file of a job.
 type file struct {
 	path string

@@ -24,6 +24,9 @@ type handles struct {
 	mapsMax int
 	epochs  epochs
 	rubbish []rubbish // to be closed outside of the mutex
+
+	// sizing is held to read a file's size and set it, and by jobs that set one.
+	sizing sync.Mutex
 }
 
 // handle is one file. Its identity is the id in ref: another file may have the same
@@ -160,7 +163,7 @@ func (hs *handles) forget(h *handle) {
 
 func (hs *handles) closeDescriptor(h *handle) {
 	if h.fd >= 0 {
-		h.trim()
+		hs.trim(h)
 		hs.rubbish = append(hs.rubbish, rubbish{fd: h.fd})
 		h.fd = -1
 		hs.open--

@@ -72,7 +72,7 @@ func (q *jobQueue) close() {
 // work runs jobs until the queue is closed.
 func (d *Driver) work() {
 	t := d.newTurn()
-	devices := &log.Devices{Files: Files{}, Codec: d.codec}
+	devices := &log.Devices{Files: jobFiles{handles: d.handles}, Codec: d.codec}
 	for {
 		j, ok := d.jobs.next()
 		if !ok {

@@ -39,11 +39,14 @@ func (h *handle) reserve(fd int, end int64) {
 }
 
 // trim gives back what h reserved beyond its end: to truncate a file to its size changes
-// nothing else. The table's mutex is held, and h has no users.
-func (h *handle) trim() {
+// nothing else. The table's mutex is held, and h has no users. A job may be cutting the
+// file: to set the size from before that would bring back what it cut, as zeros.
+func (hs *handles) trim(h *handle) {
 	if h.reserved == 0 || h.fd < 0 {
 		return
 	}
+	hs.sizing.Lock()
+	defer hs.sizing.Unlock()
 	h.reserved = 0
 	var stat unix.Stat_t
 	if retry(func() error { return unix.Fstat(h.fd, &stat) }) == nil {
@@ -68,7 +71,7 @@ func (hs *handles) trimQuiet() {
 	for _, h := range quiet { // one at a time, for writers not to wait long
 		hs.mu.Lock()
 		if h.users == 0 && h.quiet {
-			h.trim()
+			hs.trim(h)
 		}
 		hs.mu.Unlock()
 	}

@@ -5,6 +5,7 @@ package realnet
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -69,5 +70,33 @@ func TestReserve(t *testing.T) {
 	require.NoError(t, err)
 	for i := range 3 {
 		require.Equal(t, chunk, data[i<<20:(i+1)<<20])
+	}
+}
+
+// TestCutBesideTrim: to give back what is reserved does not bring back what a job cuts
+// at the same time.
+func TestCutBesideTrim(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	hs := newHandles(8, 8)
+	defer hs.close()
+	ref := log.FileRef{ID: 1, Path: path}
+	chunk := make([]byte, 1<<20)
+	for range 300 {
+		h := hs.take(ref)
+		fd, err := hs.descriptor(h, forCreating)
+		require.NoError(t, err)
+		h.reserve(fd, 1<<20)
+		require.NoError(t, writeAllAt(fd, [][]byte{chunk}, 0))
+		hs.drop(h)
+		hs.trimQuiet() // the next one trims
+		var beside sync.WaitGroup
+		beside.Go(hs.trimQuiet)
+		f, err := jobFiles{handles: hs}.Open(path)
+		require.NoError(t, err)
+		require.NoError(t, f.Truncate(5))
+		require.NoError(t, f.Close())
+		beside.Wait()
+		size, _ := blocks(t, path)
+		require.Equal(t, int64(5), size)
 	}
 }

@@ -33,6 +33,7 @@ func (l *Log) Append(
 	now clock.Time, leaderEpoch int32, h *batch.Header, data []byte, o *Orders,
 ) Appended {
 	invariant.True(!l.closing, "nothing is appended to a log that is closing")
+	invariant.True(l.cut == nil, "nothing is appended to a log that is being cut")
 	invariant.True(leaderEpoch >= l.epochs.latest(), "leader epochs do not decrease")
 	invariant.True(int(h.Size) == len(data), "one batch is appended at a time")
 	a := Appended{BaseOffset: -1, EndOffset: -1, LogAppendTime: -1, LogStartOffset: l.logStart}
@@ -119,7 +120,7 @@ func (l *Log) mustRoll(now clock.Wall, h *batch.Header, last int64) bool {
 	s := l.active
 	switch {
 	case s.size == 0:
-		return false
+		return last-s.base > math.MaxInt32
 	case s.size > l.cfg.SegmentBytes-int64(h.Size), s.size > math.MaxUint32-int64(h.Size):
 		return true
 	case last-s.base > math.MaxInt32:
@@ -150,13 +151,15 @@ func (l *Log) jitter(base int64) int64 {
 
 // roll closes the active segment and begins a new one at the log end offset. The
 // closed one is sealed once it is written.
-func (l *Log) roll(now clock.Time, o *Orders) {
+func (l *Log) roll(now clock.Time, o *Orders) { l.rollAt(now, l.active.end, o) }
+
+func (l *Log) rollAt(now clock.Time, base int64, o *Orders) {
 	s := l.active
 	s.state, s.snapshot = closed, l.producers.snapshot()
 	l.closed = append(l.closed, s)
 	l.size += s.size
-	l.active = newSegment(s.end, now.Wall, l.cfg)
-	l.active.files = newSegmentFiles(l.dir, s.end, l.ids)
+	l.active = newSegment(base, now.Wall, l.cfg)
+	l.active.files = newSegmentFiles(l.dir, base, l.ids)
 	l.pending = append(l.pending, l.active)
 	l.tail = l.tail[:0]
 	l.maybeSeal(o)

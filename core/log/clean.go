@@ -20,7 +20,7 @@ func (l *Log) cleanDue() clock.Instant {
 // than min.compaction.lag.ms is left alone. After a start all of the log counts as
 // dirty.
 func (l *Log) maybeCompact(now clock.Time, o *Orders) bool {
-	if l.deleting || l.closing {
+	if l.deleting || l.closing || l.cut != nil {
 		return false
 	}
 	n, clean, dirty, overdue := l.cleanable(now)

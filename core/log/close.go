@@ -2,6 +2,7 @@ package log
 
 import (
 	"fmt"
+	"path"
 
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/invariant"
@@ -22,11 +23,19 @@ func (l *Log) Closed() bool { return l.done }
 
 // Abandon ends a log whose files are to be removed: nothing more is ordered. Facts
 // about what is in flight are still to be brought.
-func (l *Log) Abandon() { l.closing, l.closeOrdered = true, true }
+func (l *Log) Abandon() {
+	l.closing, l.closeOrdered = true, true
+	if l.cut != nil && !l.cut.ordered {
+		l.cut = nil
+	}
+}
 
 // Idle reports that nothing is in flight: no write, sync or job will touch the log's
 // files.
-func (l *Log) Idle() bool {
+func (l *Log) Idle() bool { return l.cut == nil && l.quiet() }
+
+// quiet is Idle except for a truncation that waits for it.
+func (l *Log) quiet() bool {
 	return l.syncing == nil && len(l.jobs) == 0 && l.written.offset == l.active.end
 }
 
@@ -42,6 +51,7 @@ type closeLog struct {
 	aborted  []abortedTxn
 	snapshot []byte
 	epochs   []epochEntry
+	marked   bool // by a truncation, which the checkpoints to come make void
 }
 
 func (j *closeLog) Run(d *Devices) (Result, error) {
@@ -53,13 +63,18 @@ func (j *closeLog) Run(d *Devices) (Result, error) {
 	if err := writeIndexes(d.Files, j.dir, j.base, j.offsets, j.times, j.aborted); err != nil {
 		return nil, err
 	}
-	path := segmentPath(j.dir, j.end, snapshotSuffix)
-	if err := writeFile(d.Files, path, j.snapshot); err != nil {
-		return nil, fmt.Errorf("write %s: %w", path, err)
+	name := segmentPath(j.dir, j.end, snapshotSuffix)
+	if err := writeFile(d.Files, name, j.snapshot); err != nil {
+		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
 	err := replaceFile(d.Files, j.dir, leaderEpochFile, encodeEpochs(j.epochs))
 	if err != nil {
 		return nil, err
+	}
+	if j.marked {
+		if err := d.Files.Remove(path.Join(j.dir, truncationFile)); err != nil {
+			return nil, err
+		}
 	}
 	return nil, d.Files.SyncDir(j.dir)
 }
@@ -74,7 +89,7 @@ func (l *Log) maybeClose(o *Orders) {
 	j := &closeLog{
 		dir: l.dir, base: s.base, end: s.end,
 		offsets: s.offsets, times: s.sealTimes(), aborted: s.aborted,
-		snapshot: l.producers.snapshot(), epochs: l.epochs.clone(),
+		snapshot: l.producers.snapshot(), epochs: l.epochs.clone(), marked: l.mark != nil,
 	}
 	for _, s := range l.pending {
 		j.unsynced = append(j.unsynced, s.files.log.Path)

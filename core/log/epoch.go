@@ -130,7 +130,7 @@ func (l *Log) assignEpoch(leaderEpoch int32, offset int64, o *Orders) {
 // maybeWriteEpochs orders the checkpoint to be replaced if it is out of date. One
 // job at a time, so that an older one cannot replace a newer one.
 func (l *Log) maybeWriteEpochs(o *Orders) {
-	if !l.epochsChanged || l.epochsWriting || l.closeOrdered {
+	if !l.epochsChanged || l.epochsWriting || l.closeOrdered || l.cut != nil {
 		return
 	}
 	l.epochsChanged, l.epochsWriting = false, true

@@ -19,6 +19,8 @@ const (
 	segmentsDoomed
 	segmentsRemoved
 	segmentsCompacted
+	logTruncated
+	markDropped
 	logClosed
 )
 
@@ -53,10 +55,16 @@ func (l *Log) JobDone(now clock.Time, op OpID, result Result, o *Orders) {
 		l.removeDone(result.(*removed), o)
 	case segmentsCompacted:
 		l.compactDone(now, result.(*Compacted), o)
+	case logTruncated:
+		l.truncateDone(now, result.(*truncated), o)
+	case markDropped:
+		l.mark, l.markDropping = nil, false
 	case logClosed:
 		l.closeDone(o)
 	}
 	l.maybeSync(o)
+	l.maybeDropMark(o)
+	l.maybeCut(now, o)
 	l.maybeClose(o)
 	l.check()
 }
@@ -159,7 +167,7 @@ func syncFile(fs Files, path string) (err error) {
 // PageCache that also syncs them, as Kafka does after a roll: it is what moves the
 // recovery point.
 func (l *Log) maybeSeal(o *Orders) {
-	if l.closeOrdered {
+	if l.closeOrdered || l.cut != nil {
 		return
 	}
 	for _, s := range l.pending {

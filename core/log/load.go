@@ -90,7 +90,8 @@ func (r *recovery) loadSegment(f foundSegment, next int64) (*segment, error) {
 		return nil, err
 	}
 	seg := r.newSegment(f)
-	reason, err := r.scan.segment(r.path(f.Name), seg, scan{verify: unclean, epochs: &r.epochs})
+	reason, err := r.scan.segment(r.path(f.Name), seg,
+		scan{verify: unclean, epochs: &r.epochs, until: maxOffset})
 	if err != nil {
 		return nil, err
 	}

@@ -66,6 +66,10 @@ type Log struct {
 	cleanAt        clock.Instant
 	expireAt       clock.Instant
 
+	cut          *cut     // the truncation that is not done
+	mark         *cutMark // in the directory, since former ones
+	markDropping bool     // it is being removed
+
 	closing      bool
 	closeOrdered bool
 	done         bool
@@ -94,7 +98,7 @@ func Open(
 ) *Log {
 	l := &Log{
 		id: id, dir: dir, cfg: cfg, set: set, ids: ids,
-		logStart: r.logStart, durable: r.recoveryPoint, firstDirty: r.firstDirty,
+		logStart: r.logStart, durable: r.recoveryPoint, firstDirty: r.firstDirty, mark: r.mark,
 		epochs: epochCache{entries: r.epochs}, producers: r.producers,
 		epochsDirtyFrom: maxOffset, epochsWritingFrom: maxOffset,
 		flushedAt: now.Mono, retentionAt: now.Mono,
@@ -264,12 +268,12 @@ func (l *Log) checkAll() {
 	invariant.True(lastStable <= l.highWatermark.offset, "lastStableOffset <= highWatermark")
 	size, next := int64(0), int64(-1)
 	for _, s := range l.closed {
-		invariant.True(next < 0 || s.base == next, "segments follow one another")
+		invariant.True(s.base >= next, "segments follow one another")
 		invariant.True(s.state != active, "only the last segment is active")
 		next, size = s.end, size+s.size
 	}
 	invariant.True(size == l.size, "the size is that of all closed segments")
-	invariant.True(next < 0 || l.active.base == next, "the active segment follows the others")
+	invariant.True(l.active.base >= next, "the active segment follows the others")
 	first := l.active
 	if len(l.closed) > 0 {
 		first = l.closed[0]

@@ -4,7 +4,6 @@ package log
 
 import (
 	"flag"
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,37 +31,49 @@ func (r *recorder) FailNow()              { r.failed = true; panic(failedNow{}) 
 func (r *recorder) Fatal(...any)          { r.FailNow() }
 func (r *recorder) Fatalf(string, ...any) { r.FailNow() }
 
-// check runs the model with a mutant.
-func (r *recorder) check(set mutant.Set) {
+// check runs a model with a mutant.
+func (r *recorder) check(set mutant.Set, model func(*rapid.T, mutant.Set)) {
 	defer func() {
 		if p := recover(); p != nil && p != (failedNow{}) {
 			panic(p)
 		}
 	}()
-	rapid.Check(r, func(t *rapid.T) {
-		m := newLogMachine(t, set)
-		t.Repeat(rapid.StateMachineActions(m))
-	})
+	rapid.Check(r, func(t *rapid.T) { model(t, set) })
 }
 
-// The model notices each of the log's own mutants.
+// The models notice each of the log's own mutants.
 func TestModelKillsMutants(t *testing.T) {
-	require.NoError(t, flag.Set("rapid.nofailfile", "true"))
-	require.NoError(t, flag.Set("rapid.shrinktime", "0s"))
 	for _, id := range []mutant.ID{
 		mutant.D1KeepTornTail, mutant.D2RecoveryPointBeforeSync, mutant.D7NoDirectorySync,
 	} {
-		t.Run(fmt.Sprint(id), func(t *testing.T) {
-			set := mutant.New(id)
-			r := &recorder{TB: t}
-			for range 50 {
-				if r.check(set); r.failed {
-					break
-				}
-				repeatable.Next(t)
-			}
-			require.Positive(t, set.Hits(), "the mutant's line ran")
-			require.True(t, r.failed, "the mutant was noticed")
+		t.Run(id.String(), func(t *testing.T) {
+			kill(t, id, func(t *rapid.T, set mutant.Set) {
+				t.Repeat(rapid.StateMachineActions(newLogMachine(t, set)))
+			})
 		})
 	}
+	for _, id := range []mutant.ID{
+		mutant.T15KeepEpochs, mutant.T16KeepProducers, mutant.T17NoTruncationMark,
+	} {
+		t.Run(id.String(), func(t *testing.T) {
+			kill(t, id, func(t *rapid.T, set mutant.Set) {
+				t.Repeat(rapid.StateMachineActions(newReplicaMachine(t, set)))
+			})
+		})
+	}
+}
+
+func kill(t *testing.T, id mutant.ID, model func(*rapid.T, mutant.Set)) {
+	require.NoError(t, flag.Set("rapid.nofailfile", "true"))
+	require.NoError(t, flag.Set("rapid.shrinktime", "0s"))
+	set := mutant.New(id)
+	r := &recorder{TB: t}
+	for range 50 {
+		if r.check(set, model); r.failed {
+			break
+		}
+		repeatable.Next(t)
+	}
+	require.Positive(t, set.Hits(), "the mutant's line ran")
+	require.True(t, r.failed, "the mutant was noticed")
 }

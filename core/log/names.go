@@ -44,6 +44,7 @@ const (
 const (
 	leaderEpochFile       = "leader-epoch-checkpoint"
 	partitionMetadataFile = "partition.metadata"
+	truncationFile        = "truncation-checkpoint"
 )
 
 // segmentPath is where the segment at base keeps the file with the given suffix.

@@ -40,6 +40,7 @@ type Recovered struct {
 	highWatermark int64
 	recoveryPoint int64
 	firstDirty    int64
+	mark          *cutMark
 }
 
 // recovery is one run of Recover.
@@ -50,6 +51,7 @@ type recovery struct {
 	segments []*segment
 	epochs   epochCache
 	scan     scanner
+	mark     *cutMark // of former truncations
 	repairs  []string
 	renamed  bool // names in the directory changed
 }
@@ -57,18 +59,19 @@ type recovery struct {
 // Run opens the directory. What it removes or cuts is durable when it returns, so
 // that a later crash cannot bring it back under what is appended since.
 func (j *Recover) Run(d *Devices) (Result, error) {
-	r := recovery{Recover: j, d: d}
+	asked := *j // loadMark lowers its offsets
+	r := recovery{Recover: &asked, d: d}
 	r.scan = scanner{fs: d.Files, set: j.Settings, cfg: j.Config}
 	if err := r.run(); err != nil {
 		return nil, fmt.Errorf("open the log in %s: %w", j.Dir, err)
 	}
 	end := r.segments[len(r.segments)-1].end
-	point := min(max(j.RecoveryPoint, 0), end)
-	if j.Clean {
+	point := min(max(r.RecoveryPoint, 0), end)
+	if r.Clean {
 		point = end
 	}
-	start := max(j.LogStartOffset, r.segments[0].base)
-	dirty := j.CleanerPoint
+	start := max(r.LogStartOffset, r.segments[0].base)
+	dirty := r.CleanerPoint
 	if dirty < start || dirty > end { // of a log that was truncated, or began anew
 		dirty = start
 	}
@@ -78,15 +81,16 @@ func (j *Recover) Run(d *Devices) (Result, error) {
 		epochs:        r.epochs.entries,
 		producers:     r.scan.producers,
 		logStart:      start,
-		highWatermark: min(max(j.HighWatermark, start), end),
+		highWatermark: min(max(r.HighWatermark, start), end),
 		recoveryPoint: point,
 		firstDirty:    dirty,
+		mark:          r.mark,
 	}, nil
 }
 
 func (r *recovery) run() error {
 	for _, step := range []func() error{
-		r.open, r.finishSwaps, r.loadEpochs, r.loadSegments, r.startEmpty,
+		r.open, r.loadMark, r.finishSwaps, r.loadEpochs, r.loadSegments, r.startEmpty,
 		r.cutEpochs, r.loadProducers, r.renew, r.syncNames,
 	} {
 		if err := step(); err != nil {
@@ -318,6 +322,9 @@ func (r *recovery) startEmpty() error {
 		return nil
 	}
 	base := max(r.LogStartOffset, 0)
+	if r.mark != nil && n == 0 {
+		base = max(base, r.mark.offset) // it was to begin anew there
+	}
 	switch {
 	case n > 0:
 		r.repaired("all segments removed: the log ends at %d and starts at %d",

@@ -9,10 +9,12 @@ import (
 	"github.com/heiban/heiban/core/mutant"
 )
 
-// DeleteRecordsBefore raises the log start offset (DeleteRecords), at most to the
-// high watermark. The caller checked policy and bounds. Segments that lie below it
-// go at once; a batch that lies below it in part stays whole.
+// DeleteRecordsBefore raises the log start offset, at most to the high watermark: for
+// DeleteRecords, or because a leader's log starts there. The caller checked policy and
+// bounds. Segments that lie below it go at once; a batch that lies below it in part
+// stays whole.
 func (l *Log) DeleteRecordsBefore(now clock.Time, offset int64, o *Orders) {
+	invariant.True(l.cut == nil, "a log that is being cut starts where it did")
 	l.raiseLogStart(offset, o)
 	l.retain(now, o)
 	l.check()
@@ -37,7 +39,7 @@ func (l *Log) raiseLogStart(offset int64, o *Orders) {
 // and durable yet are left for when they are.
 func (l *Log) retain(now clock.Time, o *Orders) {
 	l.retentionWaits = false
-	if l.closing || l.deleting || l.compacting {
+	if l.closing || l.deleting || l.compacting || l.cut != nil {
 		l.retentionWaits = !l.closing
 		return
 	}

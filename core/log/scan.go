@@ -163,11 +163,12 @@ func (sc *scanner) endOf(path string, base int64) (int64, error) {
 type scan struct {
 	verify bool        // check the CRCs
 	epochs *epochCache // takes in the epochs that are new to it
+	until  int64       // stop before the first batch that ends here or above
 }
 
-// segment reads a whole segment into seg: its size, end, index and transaction
-// index. The producers are those at its base, and then at its end. It stops before
-// the first batch that is not valid and says why.
+// segment reads a segment into seg: its size, end, index and transaction index. The
+// producers are those at its base, and then at its end. It stops before the first
+// batch that is not valid and says why.
 func (sc *scanner) segment(path string, seg *segment, todo scan) (reason string, err error) {
 	s, err := sc.open(path, scanBytes)
 	if err != nil {
@@ -182,6 +183,9 @@ func (sc *scanner) segment(path string, seg *segment, todo scan) (reason string,
 		}
 		if reason != "" || err != nil {
 			return reason, err
+		}
+		if h.LastOffset() >= todo.until {
+			return "", nil
 		}
 		if err := sc.take(s, seg, &h, todo); err != nil {
 			return "", err
@@ -213,8 +217,14 @@ func (sc *scanner) validate(
 
 // take notes the epoch and the producer of a batch.
 func (sc *scanner) take(s *openSegment, seg *segment, h *batch.Header, todo scan) error {
-	if h.PartitionLeaderEpoch > todo.epochs.latest() {
-		todo.epochs.assign(h.PartitionLeaderEpoch, h.BaseOffset)
+	epoch := h.PartitionLeaderEpoch
+	if epoch >= 0 && epoch < todo.epochs.epochOf(h.BaseOffset) {
+		// The checkpoint is from before an epoch was dropped that had written nothing.
+		todo.epochs.truncateEnd(h.BaseOffset)
+		sc.epochsFound = true
+	}
+	if epoch > todo.epochs.latest() {
+		todo.epochs.assign(epoch, h.BaseOffset)
 		sc.epochsFound = true
 	}
 	return sc.applyBatch(s, seg, h, seg.size)

@@ -43,7 +43,7 @@ type Slice struct {
 // they are math.MaxInt32, as plenty.
 func (l *Log) SliceFrom(fetchOffset, bound int64) (Slice, int64) {
 	invariant.True(fetchOffset >= l.logStart, "a fetch starts within the log")
-	bound = min(bound, l.written.offset)
+	bound = min(bound, l.readable())
 	s := Slice{last: l.active.view(), from: fetchOffset, bound: l.placeOf(bound), start: unknown}
 	if fetchOffset < l.active.base {
 		s.closed = l.closed[max(0, findSegment(l.closed, fetchOffset)):]

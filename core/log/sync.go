@@ -26,6 +26,7 @@ func (l *Log) WriteDone(now clock.Time, endOffset int64, o *Orders) {
 	l.maybeSeal(o)
 	l.maybeFlush(now)
 	l.maybeSync(o)
+	l.maybeCut(now, o)
 	l.maybeClose(o)
 	l.check()
 }
@@ -53,7 +54,7 @@ func (l *Log) flushAt() clock.Instant {
 // maybeSync orders the next sync that is due, unless one is in flight. One at a time
 // is group commit: the next one covers all that was written meanwhile.
 func (l *Log) maybeSync(o *Orders) {
-	if l.syncing != nil || l.closeOrdered || l.durable >= l.flushTo {
+	if l.syncing != nil || l.closeOrdered || l.cut != nil || l.durable >= l.flushTo {
 		return
 	}
 	s := l.syncable()
@@ -94,6 +95,8 @@ func (l *Log) SyncDone(now clock.Time, endOffset int64, o *Orders) {
 	}
 	l.maybeFlush(now)
 	l.maybeSync(o)
+	l.maybeDropMark(o)
+	l.maybeCut(now, o)
 	l.maybeClose(o)
 	l.check()
 }
@@ -101,14 +104,19 @@ func (l *Log) SyncDone(now clock.Time, endOffset int64, o *Orders) {
 // synced notes that a segment is durable up to an offset.
 func (l *Log) synced(now clock.Time, s *segment, endOffset int64) {
 	s.synced = max(s.synced, endOffset)
+	l.settleDurable()
+	l.flushedAt = now.Mono
+	l.settle()
+}
+
+// settleDurable raises what is durable to where the first gap is.
+func (l *Log) settleDurable() {
 	for _, s := range l.pending {
 		l.durable = max(l.durable, s.synced)
 		if s.synced < s.end {
 			break
 		}
 	}
-	l.flushedAt = now.Mono
-	l.settle()
 }
 
 // settle forgets the pending segments that are sealed and durable.

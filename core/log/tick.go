@@ -42,7 +42,7 @@ func (l *Log) mayFlush() bool {
 
 // syncDue says that a sync is wanted and could be ordered now.
 func (l *Log) syncDue() bool {
-	if l.syncing != nil {
+	if l.syncing != nil || l.cut != nil {
 		return false
 	}
 	wanted := l.flushTo

@@ -80,6 +80,12 @@ const (
 	E2KeepEligible
 	// K10: a log with a membership entry does not know that the one before is committed.
 	K10MembershipWithoutCommit
+	// T15: a truncation keeps the leader epochs of what it cuts.
+	T15KeepEpochs
+	// T16: a truncation keeps what the producers were before it.
+	T16KeepProducers
+	// T17: a truncation does not say that the checkpoints are too high.
+	T17NoTruncationMark
 	count
 )
 
@@ -88,6 +94,7 @@ var names = [count]string{
 	"T1", "T2", "T3", "T5", "T7", "T8", "T9", "R1", "R2", "R4", "R8", "R9",
 	"I1", "I2", "I3", "I5", "I9",
 	"I4", "I7", "I11", "E1", "E2", "K10",
+	"T15", "T16", "T17",
 }
 
 // String returns the short name used in the kill matrix, such as "D1".

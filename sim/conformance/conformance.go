@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/heiban/heiban/core/log"
 )
@@ -42,6 +43,7 @@ func Suite() []Check {
 		{"reads end with the file", readEnds},
 		{"gaps are zeros", gaps},
 		{"a file is cut and grows with zeros", truncates},
+		{"a file that is written to may be cut between", cutsReferenced},
 		{"what is not there is ErrNotExist", notThere},
 		{"directories are made with parents and listed by name", lists},
 		{"create keeps what is there", createKeeps},
@@ -187,6 +189,34 @@ func truncates(on Disk) error {
 	d.fileHolds("a", "hello\x00\x00")
 	d.check(f.Sync(), "sync")
 	d.check(f.Close(), "close")
+	return d.err
+}
+
+// cutsReferenced cuts a file by a job while there is a handle of it, large enough for a
+// disk that reserves room ahead of what is written.
+func cutsReferenced(on Disk) error {
+	const large = 3 << 20
+	d := &disk{Disk: on}
+	ref := d.ref(1, "a")
+	for pos := int64(0); pos < large; pos += 1 << 20 {
+		d.write(ref, strings.Repeat("x", 1<<20), pos)
+	}
+	d.holds(ref, strings.Repeat("x", large))
+	f, err := d.Files().Open(d.path("a"))
+	if err != nil {
+		return err
+	}
+	d.check(f.Truncate(5), "truncate")
+	d.check(f.Sync(), "sync")
+	d.check(f.Close(), "close")
+	d.holds(ref, "xxxxx")
+	d.write(ref, "yy", 5)
+	d.holds(ref, "xxxxxyy")
+	d.check(d.Sync(&log.Sync{File: ref, Dir: true}), "sync")
+	d.Release(ref)
+	d.fileHolds("a", "xxxxxyy")
+	d.check(d.Restart(), "restart")
+	d.fileHolds("a", "xxxxxyy")
 	return d.err
 }
 
