@@ -3,10 +3,10 @@ package checker
 // Answer is what a broker answers to one partition's part of a Produce request, at
 // the moment when it does.
 type Answer struct {
-	Partition PartitionID
-	Hash      uint64 // of the batch in the request
-	Base      int64  // base offset in the answer
-	Appended  int64  // base offset at which the batch was appended meanwhile, or -1
+	Replica  ReplicaID // who answers
+	Hash     uint64    // of the batch in the request
+	Base     int64     // base offset in the answer
+	Appended int64     // base offset at which the batch was appended meanwhile, or -1
 
 	ProducerID int64 // of the batch
 	Err        int16
@@ -16,35 +16,43 @@ type Answer struct {
 
 // Acknowledged judges an answer against what the leader holds at that moment.
 func (j *Judge) Acknowledged(a *Answer) {
-	p := j.partitions[a.Partition]
+	p := j.partitions[a.Replica.PartitionID]
 	if p == nil || p.deleted {
 		return // the answer to a topic that went meanwhile says nothing
 	}
+	r := j.replica(a.Replica)
 	if a.Err != 0 {
 		if a.Appended >= 0 && !a.Doubled && promisesNoAppend(a.Err) {
 			j.Report(AckPolicy, "refused-yet-appended", "%s: error %d, but the batch is at %d",
 				p.Name, a.Err, a.Appended)
 		}
-		j.checkRefusal(p, a)
+		j.checkRefusal(r, a)
 		return
 	}
-	b := j.placed(p, a)
+	b := j.placed(r, a)
 	if b == nil {
 		return
 	}
 	switch {
-	case a.Acks == -1 && p.highWatermark < b.EndOffset:
+	case !r.leads:
+		j.Report(AckPolicy, "acked-by-follower", "%s: node %d acknowledged %d to %d",
+			p.Name, r.Node, b.BaseOffset, b.EndOffset)
+	case a.Acks == -1 && r.highWatermark < b.EndOffset:
 		j.Report(AckPolicy, "acked-uncommitted", "%s: acks=all for %d to %d, high watermark %d",
-			p.Name, b.BaseOffset, b.EndOffset, p.highWatermark)
-	case a.Acks == 1 && p.written < b.EndOffset:
+			p.Name, b.BaseOffset, b.EndOffset, r.highWatermark)
+	case a.Acks == 1 && r.written < b.EndOffset:
 		j.Report(AckPolicy, "acked-unwritten", "%s: acks=1 for %d to %d, written up to %d",
-			p.Name, b.BaseOffset, b.EndOffset, p.written)
+			p.Name, b.BaseOffset, b.EndOffset, r.written)
 	}
-	flag := slotAckedOne
-	if a.Acks == -1 {
-		flag = slotAckedAll
+	if p.deposed(r) {
+		return
 	}
-	for o := b.BaseOffset; o < b.EndOffset; o++ {
+	flag := slotAckedAll
+	if a.Acks != -1 {
+		flag = slotAckedOne
+		r.ackedOne = append(r.ackedOne, span{b.BaseOffset, b.EndOffset})
+	}
+	for o := b.BaseOffset; o < min(b.EndOffset, p.committed); o++ {
 		p.slots[o].flags |= flag
 	}
 }
@@ -54,19 +62,19 @@ const remembered = 5
 
 // checkRefusal judges that a batch refused as out of order is not one of those that
 // the leader must recognize. After a restart it may have forgotten all but the last.
-func (j *Judge) checkRefusal(p *Partition, a *Answer) {
+func (j *Judge) checkRefusal(r *Replica, a *Answer) {
 	const outOfOrderSequenceNumber = 45
 	if a.Err != outOfOrderSequenceNumber || a.Appended >= 0 {
 		return
 	}
 	later := 0
-	for i := len(p.batches) - 1; i >= 0 && p.batches[i].BaseOffset >= p.lifeStart; i-- {
-		b := &p.batches[i]
+	for i := len(r.batches) - 1; i >= 0 && r.batches[i].BaseOffset >= r.lifeStart; i-- {
+		b := &r.batches[i]
 		if b.Hash == a.Hash {
 			if later < remembered {
 				j.Report(ProducerSequence, "duplicate-refused",
 					"%s: the batch at %d was sent again and refused, %d later ones of producer %d",
-					p.Name, b.BaseOffset, later, b.ProducerID)
+					r.p.Name, b.BaseOffset, later, b.ProducerID)
 			}
 			return
 		}
@@ -77,16 +85,17 @@ func (j *Judge) checkRefusal(p *Partition, a *Answer) {
 }
 
 // placed finds the batch that an answer speaks of.
-func (j *Judge) placed(p *Partition, a *Answer) *Batch {
+func (j *Judge) placed(r *Replica, a *Answer) *Batch {
+	p := r.p
 	if a.Appended >= 0 && a.Base != a.Appended && !a.Doubled {
 		j.Report(AckPolicy, "wrong-offset", "%s: answered %d, appended at %d",
 			p.Name, a.Base, a.Appended)
 		return nil
 	}
-	b := p.batchAt(a.Base)
+	b := batchAt(r.batches, a.Base)
 	switch {
 	case b == nil || b.BaseOffset != a.Base:
-		if a.Base < p.logStart && b == nil {
+		if a.Base < r.logStart && b == nil {
 			return nil // deleted since
 		}
 		j.Report(AckPolicy, "acked-absent", "%s: answered %d, where no batch begins",
@@ -98,23 +107,6 @@ func (j *Judge) placed(p *Partition, a *Answer) *Batch {
 		return nil
 	}
 	return b
-}
-
-// batchAt returns the batch that holds an offset, or nil.
-func (p *Partition) batchAt(offset int64) *Batch {
-	lo, hi := 0, len(p.batches)
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if p.batches[mid].EndOffset <= offset {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	if lo < len(p.batches) && p.batches[lo].BaseOffset <= offset {
-		return &p.batches[lo]
-	}
-	return nil
 }
 
 // promisesNoAppend reports whether an error code says that this request appended

@@ -14,9 +14,15 @@ const (
 	AckDurable          = "AckDurable"          // no acknowledged record is lost without excuse
 	AckPolicy           = "AckPolicy"           // an answer to Produce means what acks says
 	AppendShape         = "AppendShape"         // batches follow one another, epochs never fall
+	BrokerEpochs        = "BrokerEpochs"        // each life of a broker has an epoch of its own
 	ConsumerContiguity  = "ConsumerContiguity"  // no committed record is skipped or delivered twice
+	ISRLegality         = "ISRLegality"         // only live replicas in sync, changed one by one
+	LeaderCompleteness  = "LeaderCompleteness"  // whoever may lead has all that was committed
 	ListOffsetsMonotone = "ListOffsetsMonotone" // offsets of time and marks never go back (KIP-207)
+	LogMatching         = "LogMatching"         // an offset and an epoch mean one record everywhere
 	LogRegister         = "LogRegister"         // a partition is a linearizable append-only log
+	MetadataLog         = "MetadataLog"         // all nodes agree on the metadata, and keep it
+	OneLeader           = "OneLeader"           // a leader epoch has one leader
 	ProducerSequence    = "ProducerSequence"    // sequences follow one another (KIP-98)
 	Progress            = "Progress"            // after healing everything finishes
 	Range               = "Range"               // the marks of a log are in order and monotone
@@ -47,6 +53,7 @@ func (v Violation) String() string { return fmt.Sprintf("%s/%s: %s", v.Checker, 
 // Limits are what the cluster under judgement was configured with.
 type Limits struct {
 	SequenceMax int32 // the last sequence before 0 comes again; 0 means 2^31-1
+	Voters      int   // of the metadata quorum; 0 means that it is not judged
 	Porcupine   int   // longest history given to porcupine per key; 0 means 200
 }
 
@@ -66,6 +73,8 @@ type Judge struct {
 	attempts   map[uint64]*attempt
 	plain      map[PartitionID]bool // written without idempotence: retries may write twice
 	ops        []Op
+	brokers    map[int32]BrokerState
+	metalog    metalog
 	found      []Violation
 	excused    Excused
 	clock      int64 // advances with every call and return of an operation
@@ -84,6 +93,10 @@ func NewJudge(limits Limits) *Judge {
 		partitions: make(map[PartitionID]*Partition),
 		attempts:   make(map[uint64]*attempt),
 		plain:      make(map[PartitionID]bool),
+		brokers:    make(map[int32]BrokerState),
+		metalog: metalog{
+			origins: make(map[place]origin), controllers: make(map[int32]int32),
+		},
 	}
 }
 
@@ -115,6 +128,7 @@ type Policy struct {
 	Fsync     bool // records count once they are synced
 	Compacted bool // the cleaner may take superseded records away
 	Rewritten bool // the broker may rewrite batches (LogAppendTime, recompression)
+	Unclean   bool // who is not in sync may be elected, and what it lacks is lost
 }
 
 // Meet introduces a partition. To meet it again with another policy keeps the
@@ -124,13 +138,13 @@ func (j *Judge) Meet(id PartitionID, name string, policy Policy) *Partition {
 		p.policy.Fsync = p.policy.Fsync && policy.Fsync
 		p.policy.Compacted = p.policy.Compacted || policy.Compacted
 		p.policy.Rewritten = p.policy.Rewritten || policy.Rewritten
+		p.policy.Unclean = p.policy.Unclean || policy.Unclean
 		return p
 	}
 	p := &Partition{
 		ID: id, Name: name, policy: policy, met: j.clock,
-		required: noOffset, riskFrom: noOffset, failedAt: noOffset,
-		producers: make(map[int64]producer), keys: make(map[uint64]int64),
-		cursors: make(map[int]int64),
+		keys: make(map[uint64]int64), cursors: make(map[int]int64),
+		origins: make(map[place]origin), writers: make(map[int32]int32),
 	}
 	j.partitions[id] = p
 	j.ordered = append(j.ordered, p)

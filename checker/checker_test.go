@@ -6,85 +6,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var (
-	topicA = TopicID{1}
-	p0     = PartitionID{Topic: topicA}
-)
-
-// bench is a Judge with one partition and shorthands to feed it.
-type bench struct {
-	*Judge
-	t *testing.T
-	n uint64 // batches sent so far
-}
-
-func newBench(t *testing.T, policy Policy) *bench {
-	b := &bench{Judge: NewJudge(Limits{}), t: t}
-	b.Meet(p0, "a-0", policy)
-	b.Online(p0, 0, 0)
-	return b
-}
-
-// send announces a batch of count records, all with the same key, and returns it.
-func (b *bench) send(count int, key string) Batch {
-	b.n++
-	records := make([]AttemptRecord, count)
-	for i := range records {
-		records[i] = AttemptRecord{Hash: b.n<<8 | uint64(i+1), Key: KeyHash([]byte(key))}
-	}
-	b.Attempt(b.n, records)
-	return Batch{
-		EndOffset: int64(count), ProducerID: -1, BaseSequence: -1, Hash: b.n,
-		RecordCount: int32(count),
-	}
-}
-
-// at places a batch.
-func at(batch Batch, base int64) Batch {
-	batch.EndOffset += base - batch.BaseOffset
-	batch.BaseOffset = base
-	return batch
-}
-
-// put appends, writes and syncs a batch of count records at the end of the log,
-// commits it, and answers its producer.
-func (b *bench) put(count int, acks int16) Batch {
-	batch := at(b.send(count, "k"), b.Partition(p0).LogEnd())
-	b.Appended(p0, batch)
-	b.Written(p0, batch.EndOffset)
-	b.Synced(p0, batch.EndOffset)
-	b.HighWatermark(p0, batch.EndOffset, batch.EndOffset)
-	b.answer(batch, acks)
-	return batch
-}
-
-func (b *bench) answer(batch Batch, acks int16) {
-	b.Acknowledged(&Answer{
-		Partition: p0, Hash: batch.Hash, Base: batch.BaseOffset,
-		Appended: batch.BaseOffset, Acks: acks,
-	})
-}
-
-func (b *bench) restart(start, end int64) {
-	b.Stopped(p0, false)
-	b.Online(p0, start, end)
-}
-
-// expect requires exactly the violations named, as Checker/Kind.
-func (b *bench) expect(names ...string) {
-	b.t.Helper()
-	got := []string{}
-	for _, v := range b.Found() {
-		got = append(got, v.Checker+"/"+v.Kind)
-		require.NotEmpty(b.t, v.Text)
-		require.Equal(b.t, v.Checker+"/"+v.Kind+": "+v.Text, v.String())
-	}
-	if len(names) == 0 {
-		names = []string{}
-	}
-	require.Equal(b.t, names, got)
-}
-
 func TestAppendShape(t *testing.T) {
 	b := newBench(t, Policy{})
 	b.put(2, 1)
@@ -204,27 +125,27 @@ func TestAckPolicy(t *testing.T) {
 
 	b = newBench(t, Policy{})
 	b.put(1, 1)
-	b.Acknowledged(&Answer{Partition: p0, Base: -1, Appended: -1, Err: 45})
-	b.Acknowledged(&Answer{Partition: p0, Base: -1, Appended: 0, Err: 7}) // timed out
+	b.Acknowledged(&Answer{Replica: only(p0), Base: -1, Appended: -1, Err: 45})
+	b.Acknowledged(&Answer{Replica: only(p0), Base: -1, Appended: 0, Err: 7}) // timed out
 	b.expect()
-	b.Acknowledged(&Answer{Partition: p0, Base: -1, Appended: 0, Err: 45})
+	b.Acknowledged(&Answer{Replica: only(p0), Base: -1, Appended: 0, Err: 45})
 	b.expect("AckPolicy/refused-yet-appended")
 
 	b = newBench(t, Policy{})
 	batch = b.put(2, -1)
-	b.Acknowledged(&Answer{Partition: p0, Hash: batch.Hash, Base: 0, Appended: -1, Acks: -1})
+	b.Acknowledged(&Answer{Replica: only(p0), Hash: batch.Hash, Base: 0, Appended: -1, Acks: -1})
 	b.expect() // a duplicate is answered with the place of the original
-	b.Acknowledged(&Answer{Partition: p0, Hash: 77, Base: 0, Appended: -1, Acks: -1})
+	b.Acknowledged(&Answer{Replica: only(p0), Hash: 77, Base: 0, Appended: -1, Acks: -1})
 	b.expect("AckPolicy/acked-other")
 
 	b = newBench(t, Policy{})
 	batch = b.put(2, -1)
-	b.Acknowledged(&Answer{Partition: p0, Hash: batch.Hash, Base: 1, Appended: -1, Acks: -1})
+	b.Acknowledged(&Answer{Replica: only(p0), Hash: batch.Hash, Base: 1, Appended: -1, Acks: -1})
 	b.expect("AckPolicy/acked-absent")
 
 	b = newBench(t, Policy{})
 	batch = b.put(2, -1)
-	b.Acknowledged(&Answer{Partition: p0, Hash: batch.Hash, Base: 1, Appended: 0, Acks: -1})
+	b.Acknowledged(&Answer{Replica: only(p0), Hash: batch.Hash, Base: 1, Appended: 0, Acks: -1})
 	b.expect("AckPolicy/wrong-offset")
 }
 
@@ -440,7 +361,7 @@ func TestRefusedDuplicates(t *testing.T) {
 			b.restart(0, 1)
 		}
 		b.Acknowledged(&Answer{
-			Partition: p0, Hash: first.Hash, ProducerID: 7, Base: -1, Appended: -1, Err: 45,
+			Replica: only(p0), Hash: first.Hash, ProducerID: 7, Base: -1, Appended: -1, Err: 45,
 		})
 		b.expect(c.want...)
 	}

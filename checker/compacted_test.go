@@ -35,6 +35,7 @@ func TestCompactedOnDisk(t *testing.T) {
 				b.Appended(p0, at(b.send(1, key), int64(i)))
 			}
 			b.Written(p0, 3)
+			b.HighWatermark(p0, 3, 3)
 			b.restart(0, 3)
 			b.Inspected(p0, c.change(append([]Batch(nil), b.Partition(p0).Batches()...)), nil)
 			b.expect(c.want...)

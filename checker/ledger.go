@@ -1,16 +1,19 @@
 package checker
 
-// Stopped says that the life of the partition's leader ended. Everything written
+import "slices"
+
+// Stopped says that the life of a copy's node ended. Everything written
 // must be there after the restart, and after a clean stop all that was appended;
 // Destroyed says otherwise.
-func (j *Judge) Stopped(id PartitionID, clean bool) {
-	p := j.partitions[id]
-	if p.required != noOffset {
+func (j *Judge) Stopped(id ReplicaID, clean bool) {
+	r := j.replica(id)
+	r.leads = false
+	if r.required != noOffset {
 		return // it had not come online since the last stop
 	}
-	p.required = p.written
+	r.required = r.written
 	if clean {
-		p.required = p.logEnd
+		r.required = r.logEnd
 	}
 }
 
@@ -22,69 +25,125 @@ const (
 	Power     Cause = iota // took what was volatile
 	Rot                    // takes what is durable too, and may stay unnoticed
 	RotInTail              // the same, where recovery after an unclean stop must notice it
+	Wiped                  // the disk was replaced by an empty one
 )
 
-// Destroyed says that a fault took away the record at offset and so all behind it.
-func (j *Judge) Destroyed(id PartitionID, offset int64, cause Cause) {
-	p := j.partitions[id]
-	if p.riskFrom == noOffset || offset < p.riskFrom {
-		p.riskFrom = offset
+// Destroyed says that a fault took away a copy's record at offset and so all behind it.
+func (j *Judge) Destroyed(id ReplicaID, offset int64, cause Cause) {
+	r := j.replica(id)
+	p := r.p
+	if r.riskFrom == noOffset || offset < r.riskFrom {
+		r.riskFrom = offset
 	}
-	if cause == Power && offset >= p.doubt.from && offset < p.doubt.to {
+	if cause == Power && offset >= r.doubt.from && offset < r.doubt.to {
 		cause = Rot // it was taken for durable: recovery need not look there
 	}
-	p.rotten = p.rotten || cause != Power
+	r.rotten = r.rotten || cause != Power
 	if cause == Rot && (!p.rots || offset < p.rotsFrom) {
 		p.rots, p.rotsFrom = true, offset
 	}
-	if p.required != noOffset {
-		p.required = min(p.required, offset)
+	if cause == Wiped {
+		r.checkpointed = 0
 	}
+	if r.required != noOffset {
+		r.required = min(r.required, offset)
+	}
+	j.reckon(p)
 }
 
-// Online says that the partition is served again, or for the first time, with a
+// Online says that a copy is served again, or for the first time, with a
 // log from start to end. What the log held before must be there, but for what
 // injected faults destroyed. To have been recovered makes nothing durable: Synced
 // and Durable say what is.
-func (j *Judge) Online(id PartitionID, start, end int64) {
-	p := j.partitions[id]
+func (j *Judge) Online(id ReplicaID, start, end int64) {
+	r := j.replica(id)
+	p := r.p
 	switch {
 	case start > end:
 		j.Report(Range, "log-start-past-end", "%s: from %d to %d", p.Name, start, end)
 		return
-	case end > p.logEnd:
+	case end > r.logEnd:
 		j.Report(RecoveryFidelity, "from-nowhere",
 			"%s: log ends at %d, nothing was appended past %d",
-			p.Name, end, p.logEnd)
+			p.Name, end, r.logEnd)
 		return
-	case start < p.checkpointed && p.riskFrom == noOffset:
+	case start < r.checkpointed && r.riskFrom == noOffset:
 		j.Report(RecoveryFidelity, "log-start-fell", "%s: to %d, checkpointed was %d",
-			p.Name, start, p.checkpointed)
+			p.Name, start, r.checkpointed)
 	}
-	j.lose(p, p.logStart, min(start, p.logEnd))
-	j.lose(p, max(end, p.logStart), p.logEnd)
-	if p.required != noOffset && end < p.required {
+	j.lose(r, r.logStart, min(start, r.logEnd))
+	j.lose(r, max(end, r.logStart), r.logEnd)
+	if r.required != noOffset && end < r.required {
 		j.Report(RecoveryFidelity, "written-lost", "%s: log ends at %d, intact on disk up to %d",
-			p.Name, end, p.required)
+			p.Name, end, r.required)
 	}
-	j.truncate(p, start, end)
-	if start < p.logStart { // raised since the last checkpoint
-		p.startFellAt, p.earliest = j.tick(), nil
-		p.startBefore = max(p.startBefore, p.logStart)
+	j.cut(r, start, end)
+	r.logStart, r.reported, r.failedAt = start, start, noOffset
+	r.highWatermark = max(start, min(p.committed, end))
+	r.required, r.riskFrom, r.rotten = noOffset, noOffset, false
+	r.written, r.lifeStart = end, end
+	r.synced = min(r.synced, end) // recovery may read what no sync has covered yet
+	j.reckon(p)
+}
+
+// Returned says what recovery finds on the disk of a copy, before Online. What a
+// follower cut off may be back if the power failed before that was durable.
+func (j *Judge) Returned(id ReplicaID, batches []Batch) {
+	r := j.replica(id)
+	back := -1
+	for i := range batches {
+		b := &batches[i]
+		if !slices.ContainsFunc(r.batches, func(o Batch) bool { return r.p.sameBatch(b, &o) }) {
+			if back < 0 {
+				back = i
+			}
+			known := func(o Batch) bool { return r.p.sameBatch(b, &o) }
+			if !slices.ContainsFunc(r.cutOff, known) {
+				return // it is from nowhere
+			}
+		}
 	}
-	p.logStart, p.reported, p.failedAt = start, start, noOffset
-	p.highWatermark = max(start, min(p.committed, end))
-	p.required, p.riskFrom, p.rotten = noOffset, noOffset, false
-	p.written, p.lifeStart = end, end
-	p.synced = min(p.synced, end) // recovery may read what no sync has covered yet
+	r.cutOff = nil
+	if back < 0 {
+		return
+	}
+	at := batches[back].BaseOffset
+	j.lose(r, at, r.logEnd)
+	r.logEnd = max(r.logEnd, at) // the end of what is left may be below
+	j.cut(r, r.logStart, at)
+	for i := range batches[back:] {
+		b := batches[back+i]
+		r.know(&b, j.limits.SequenceMax)
+		r.batches = append(r.batches, b)
+		r.logEnd = b.EndOffset
+	}
+	r.written = max(r.written, r.logEnd)
+	if r.required != noOffset {
+		r.required = min(r.required, at)
+	}
+}
+
+// Removed says that a node deletes its copy, which it is to have no more.
+func (j *Judge) Removed(id ReplicaID) {
+	p := j.partitions[id.PartitionID]
+	for i, r := range p.replicas {
+		if r.Node == id.Node {
+			p.replicas = append(p.replicas[:i:i], p.replicas[i+1:]...)
+			break
+		}
+	}
+	if !p.deleted {
+		j.reckon(p)
+	}
 }
 
 // Inspected compares what is on disk after a recovery with what was appended: each
 // batch must be there as it was, and nothing else. The cleaner may have taken
 // batches and records of compacted partitions. Damaged says that what follows the
 // batches is none.
-func (j *Judge) Inspected(id PartitionID, batches []Batch, damaged error) {
-	p := j.partitions[id]
+func (j *Judge) Inspected(id ReplicaID, batches []Batch, damaged error) {
+	r := j.replica(id)
+	p := r.p
 	if damaged != nil && !p.rots {
 		j.Report(RecoveryFidelity, "damage-kept", "%s: after %d batches: %v",
 			p.Name, len(batches), damaged)
@@ -92,37 +151,38 @@ func (j *Judge) Inspected(id PartitionID, batches []Batch, damaged error) {
 	if damaged != nil || p.rots {
 		return
 	}
-	if n := p.known(batches); n < len(batches) {
+	if n := r.known(batches); n < len(batches) {
 		b := &batches[n]
 		j.Report(RecoveryFidelity, "other-batch", "%s: the batch at %d to %d was never there",
 			p.Name, b.BaseOffset, b.EndOffset)
 		return
 	}
 	if p.policy.Compacted {
-		j.checkKept(p, batches)
+		j.checkKept(r, batches)
 	} else {
-		j.checkWhole(p, batches)
+		j.checkWhole(r, batches)
 	}
 }
 
-// Durable says that the leader's disk holds these batches, the first of the log, and
+// Durable says that a copy's disk holds these batches, the first of the log, and
 // would hold them without power too. Those that rot turned into others say nothing.
-func (j *Judge) Durable(id PartitionID, batches []Batch) {
-	p := j.partitions[id]
-	if n := p.known(batches); n > 0 {
-		p.synced = max(p.synced, batches[n-1].EndOffset)
+func (j *Judge) Durable(id ReplicaID, batches []Batch) {
+	r := j.replica(id)
+	if n := r.known(batches); n > 0 {
+		r.synced = max(r.synced, batches[n-1].EndOffset)
+		r.heldOnce = max(r.heldOnce, r.synced)
 	}
 }
 
 // known returns how many of the batches, up to the first that was not, were appended.
-func (p *Partition) known(batches []Batch) int {
+func (r *Replica) known(batches []Batch) int {
 	at := 0
 	for i := range batches {
 		b := &batches[i]
-		for at < len(p.batches) && p.batches[at].BaseOffset < b.BaseOffset {
+		for at < len(r.batches) && r.batches[at].BaseOffset < b.BaseOffset {
 			at++
 		}
-		if at == len(p.batches) || !p.sameBatch(&p.batches[at], b) {
+		if at == len(r.batches) || !r.p.sameBatch(&r.batches[at], b) {
 			return i
 		}
 	}
@@ -135,8 +195,8 @@ func (p *Partition) sameBatch(a, b *Batch) bool {
 }
 
 // checkWhole judges that what lies between log start and end is on disk without gap.
-func (j *Judge) checkWhole(p *Partition, batches []Batch) {
-	next := p.logStart
+func (j *Judge) checkWhole(r *Replica, batches []Batch) {
+	next := r.logStart
 	for i := range batches {
 		b := &batches[i]
 		if b.BaseOffset > next {
@@ -144,100 +204,75 @@ func (j *Judge) checkWhole(p *Partition, batches []Batch) {
 		}
 		next = max(next, b.EndOffset)
 	}
-	if next < p.logEnd {
+	if next < r.logEnd {
 		j.Report(RecoveryFidelity, "hole", "%s: from %d to %d, but nothing is on disk at %d",
-			p.Name, p.logStart, p.logEnd, next)
+			r.p.Name, r.logStart, r.logEnd, next)
 	}
 }
 
 // checkKept judges that what lies between log start and end, and that the cleaner may
 // not take, is on disk.
-func (j *Judge) checkKept(p *Partition, batches []Batch) {
-	for offset, i := p.logStart, 0; offset < p.logEnd; offset++ {
+func (j *Judge) checkKept(r *Replica, batches []Batch) {
+	p := r.p
+	for offset, i := r.logStart, 0; offset < r.logEnd; offset++ {
 		for i < len(batches) && batches[i].EndOffset <= offset {
 			i++
 		}
 		kept := i < len(batches) && batches[i].BaseOffset <= offset && batches[i].RecordCount > 0
-		if !kept && p.dataAt(offset) != nil && !p.superseded(offset) {
+		if kept || batchAt(r.batches, offset) == nil {
+			continue
+		}
+		if offset >= p.committed || p.dataAt(offset) != nil && !p.superseded(offset) {
 			j.Report(RecoveryFidelity, "hole", "%s: from %d to %d, but the last record of its "+
-				"key at %d is not on disk", p.Name, p.logStart, p.logEnd, offset)
+				"key at %d is not on disk", p.Name, r.logStart, r.logEnd, offset)
 			return
 		}
 	}
 }
 
-// lose settles the account of the records in [from, to), which are gone.
-func (j *Judge) lose(p *Partition, from, to int64) {
+// lose settles a copy's account of the records in [from, to), which it lost when its
+// node restarted.
+func (j *Judge) lose(r *Replica, from, to int64) {
+	p := r.p
+	r.follow()
 	for offset := from; offset < to; offset++ {
-		s := p.dataAt(offset)
-		if s == nil || p.superseded(offset) {
+		committed := offset < r.matched
+		if committed && (p.dataAt(offset) == nil || p.superseded(offset)) {
 			continue
 		}
-		acked := s.flags&(slotAckedOne|slotAckedAll) != 0
-		committed := offset < p.committed
-		if !acked && !committed {
+		explained := r.excused(offset, committed)
+		if explained && (r.lackFrom == noOffset || offset < r.lackFrom) {
+			r.lackFrom = offset
+		}
+		acked := r.acked(offset)
+		if !committed && !acked {
 			continue
 		}
-		if !p.excused(offset, s) {
-			kind := "committed-lost"
-			if acked {
-				kind = "acked-lost"
+		if explained {
+			if !committed {
+				j.excused.Acked++
 			}
-			j.Report(AckDurable, kind, "%s: record %d (log was %d to %d, committed %d, synced %d, "+
-				"written %d, destroyed from %d)", p.Name, offset, p.logStart, p.logEnd,
-				p.committed, p.synced, p.written, p.riskFrom)
-			return
+			continue
 		}
-		if acked {
-			j.excused.Acked++
-		} else {
-			j.excused.Committed++
-		}
-	}
-}
-
-// excused reports whether faults explain the loss of a record. A process crash
-// explains none. Rot explains all behind it, and a failed sync what it was to make
-// durable, once the power is lost. A power loss explains those that were volatile, but where a
-// record counts only once it is synced, none that counted.
-func (p *Partition) excused(offset int64, s *slot) bool {
-	if p.riskFrom == noOffset || offset < p.riskFrom {
-		return false
-	}
-	if p.rotten {
-		return true
-	}
-	if offset >= p.doubt.from && offset < p.doubt.to {
-		return true
-	}
-	counted := s.flags&slotAckedAll != 0 || offset < p.committed
-	return offset >= p.synced && (!p.policy.Fsync || !counted)
-}
-
-// truncate forgets what the log lost. A log that lost all behind its log start begins
-// anew there, which may be within a batch that is gone.
-func (j *Judge) truncate(p *Partition, start, end int64) {
-	if end >= p.logEnd {
+		acked = acked || p.slots[offset].flags&(slotAckedOne|slotAckedAll) != 0
+		j.lost(r, offset, acked)
 		return
 	}
-	n := len(p.batches)
-	for n > 0 && p.batches[n-1].BaseOffset >= end {
-		n--
+}
+
+// lost reports a record that a copy lost without excuse.
+func (j *Judge) lost(r *Replica, offset int64, acked bool) {
+	p := r.p
+	kind := "committed-lost"
+	if acked {
+		kind = "acked-lost"
 	}
-	if n > 0 && p.batches[n-1].EndOffset > end {
-		n--
-		if b := &p.batches[n]; start < end {
-			j.Report(RecoveryFidelity, "torn-batch",
-				"%s: log ends at %d, within the batch %d to %d",
-				p.Name, end, b.BaseOffset, b.EndOffset)
-		}
+	checker := AckDurable
+	if p.elsewhere(r, offset) {
+		checker = RecoveryFidelity
 	}
-	p.batches = p.batches[:n]
-	p.slots = p.slots[:min(int64(len(p.slots)), end)]
-	j.recallProducers(p, start)
-	p.logEnd = end
-	p.doubt = span{min(p.doubt.from, end), min(p.doubt.to, end)}
-	p.committed = min(p.committed, end)
-	p.truncatedAt = j.tick()
-	p.latest, p.earliest = nil, nil
+	p.broken = true
+	j.Report(checker, kind, "%s: record %d on node %d (log was %d to %d, committed %d, "+
+		"synced %d, written %d, destroyed from %d)", p.Name, offset, r.Node, r.logStart, r.logEnd,
+		p.committed, r.synced, r.written, r.riskFrom)
 }

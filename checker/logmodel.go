@@ -67,7 +67,7 @@ func (j *Judge) observed(p *Partition, ops []Op) []porcupine.Operation {
 		}
 		// One that was refused may be there too, if somebody sent it twice.
 		if op.Outcome != Done {
-			op.Offset = p.baseOf(op.Hash)
+			op.Offset = baseOf(p.batches, op.Hash)
 		}
 		if op.Offset >= 0 && op.Offset < seen {
 			op.Outcome, op.Return = Done, max(op.Call, sightings.before(op.Offset))
@@ -133,11 +133,11 @@ func (s sightings) before(offset int64) int64 {
 // does not wait for the commit may show later.
 func (op *Op) promptly() bool { return op.Kind != OpProduce || op.Acks == -1 }
 
-// baseOf returns where a batch was appended, or -1.
-func (p *Partition) baseOf(hash uint64) int64 {
-	for i := range p.batches {
-		if p.batches[i].Hash == hash {
-			return p.batches[i].BaseOffset
+// baseOf returns where a batch stands, or -1.
+func baseOf(batches []Batch, hash uint64) int64 {
+	for i := range batches {
+		if batches[i].Hash == hash {
+			return batches[i].BaseOffset
 		}
 	}
 	return noOffset

@@ -15,6 +15,7 @@ type Listed struct {
 	Timestamp int64
 	Called    int64 // Judge.Now when the request was sent
 	Client    int
+	Node      int32 // that answered
 }
 
 // answer is an offset that a client was told, and when.
@@ -30,10 +31,16 @@ const answersMax = 64
 // Listed judges an answer to ListOffsets. In one life of a partition and across
 // restarts the marks never go back: whoever asks after an answer came is told at
 // least as much (KIP-207).
-func (j *Judge) Listed(l *Listed) {
+//
+// One who leads no more may not know it yet, and tells of the past. Listed reports
+// whether the answer is the leader's.
+func (j *Judge) Listed(l *Listed) bool {
 	p := j.partitions[l.Partition]
 	if p == nil || p.deleted || l.Called <= p.truncatedAt || p.named > 1 {
-		return // clients ask by name, and may be told of a later topic
+		return true // clients ask by name, and may be told of a later topic
+	}
+	if !p.ledBy(l.Node, l.Called) {
+		return false
 	}
 	switch l.Target {
 	case ListLatest:
@@ -45,7 +52,7 @@ func (j *Judge) Listed(l *Listed) {
 		p.latest = j.note(p.latest, l.Offset)
 	case ListEarliest:
 		if l.Called <= p.startFellAt {
-			return
+			return true
 		}
 		if l.Offset > p.logStart {
 			j.Report(ListOffsetsMonotone, "earliest-ahead", "%s: earliest %d, log start offset %d",
@@ -56,6 +63,7 @@ func (j *Judge) Listed(l *Listed) {
 	default:
 		j.checkTime(p, l)
 	}
+	return true
 }
 
 func (j *Judge) checkMonotone(p *Partition, kind string, past []answer, l *Listed) {

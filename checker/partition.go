@@ -3,44 +3,38 @@ package checker
 // noOffset stands for no offset at all.
 const noOffset = -1
 
-// Partition is the truth about one partition, as far as facts told it: every batch
-// that was appended and not lost, what each record holds, what was promised about
-// it, and where the marks stand. It lives outside of the brokers and survives them.
+// Partition is the truth about one partition, as far as facts told it: what was
+// committed and not lost with an excuse, what each record of it holds, what was promised
+// about it, and every copy of it. It lives outside of the brokers and survives them.
 type Partition struct {
-	ID        PartitionID
-	Name      string // topic-partition, for messages
-	policy    Policy
-	batches   []Batch
-	slots     []slot // by offset
-	producers map[int64]producer
-	keys      map[uint64]int64 // last offset ever appended for a key
-	cursors   map[int]int64    // next offset of each consumer
+	ID      PartitionID
+	Name    string // topic-partition, for messages
+	policy  Policy
+	batches []Batch // those with a committed record, oldest first
+	slots   []slot  // of committed records, by offset
+	keys    map[uint64]int64
+	cursors map[int]int64 // next offset of each consumer
 
-	logStart      int64
-	highWatermark int64 // of this life of the leader, as far as known
-	reported      int64 // the last one that the leader reported in this life
-	committed     int64 // highest high watermark ever, but for excused losses
-	logEnd        int64
-	written       int64 // all below is written
-	synced        int64 // all below is synced, as the disk said or showed
-	checkpointed  int64 // log start that is safely checkpointed
+	replicas []*Replica // in order of appearance
+	leading  *Replica   // who led last, as far as known; nil: nobody yet
+	origins  map[place]origin
+	writers  map[int32]int32 // who appended first in a leader epoch
+	states   []PartitionState
 
-	// The excuse ledger. A record is durable below synced, volatile between synced
-	// and written, and absent once a fault destroyed it: that is from riskFrom on,
-	// since a log is worth nothing behind its first hole.
-	required int64 // where the log must end at least after a restart; -1: online
-	riskFrom int64 // first offset that a fault destroyed since the last life; -1: none
-	rotten   bool  // by bit rot, which spares no synced record
-	failedAt int64 // first offset of a sync that failed in this life; -1: none
-	doubt    span  // offsets whose sync failed once: they may never become durable
+	logStart     int64 // as the leader last told
+	highestStart int64 // that any leader told
+	committed    int64 // highest high watermark ever, but for excused losses
+	uncleanEpoch int32 // leaders of lower epochs were deposed uncleanly; 0: none
 
-	lifeStart   int64 // log end offset when this life began
-	startFellAt int64 // judge's clock when a restart last forgot a raise of the log start
-	startBefore int64 // the highest log start that a restart forgot
+	startFellAt int64 // judge's clock when the log start last fell
+	startBefore int64 // the highest log start that it fell from
 	truncatedAt int64 // judge's clock at the last excused loss
+	ledAt       int64 // judge's clock when another node began to lead
 	latest      []answer
 	earliest    []answer
 	deleted     bool
+	unsettled   bool  // an unclean election took place, and nobody led since
+	broken      bool  // a loss was reported that the next leader will show again
 	rots        bool  // bit rot was planted at some time
 	rotsFrom    int64 // the lowest offset that it took, if so
 	named       int   // how many partitions have had this name
@@ -50,7 +44,7 @@ type Partition struct {
 // span is the offsets in [from, to).
 type span struct{ from, to int64 }
 
-// slot is one record.
+// slot is one committed record.
 type slot struct {
 	hash  uint64 // RecordHash; 0: unknown
 	key   uint64 // KeyHash; 0: none or unknown
@@ -62,16 +56,27 @@ const (
 	slotControl
 	slotAckedOne // acknowledged under acks=1
 	slotAckedAll // acknowledged under acks=all
+	slotForgiven // at some instant faults had taken it from all who may be elected
 )
 
 // LogStart is the log start offset as the leader last told it.
 func (p *Partition) LogStart() int64 { return p.logStart }
 
 // HighWatermark is the high watermark as the leader last told it.
-func (p *Partition) HighWatermark() int64 { return p.highWatermark }
+func (p *Partition) HighWatermark() int64 {
+	if p.leading == nil {
+		return 0
+	}
+	return p.leading.highWatermark
+}
 
 // LogEnd is the log end offset as the leader last told it.
-func (p *Partition) LogEnd() int64 { return p.logEnd }
+func (p *Partition) LogEnd() int64 {
+	if p.leading == nil {
+		return 0
+	}
+	return p.leading.logEnd
+}
 
 // Committed is the highest offset below which everything was committed, and was not
 // lost since with an excuse.
@@ -80,9 +85,17 @@ func (p *Partition) Committed() int64 { return p.committed }
 // Deleted reports whether the topic is gone.
 func (p *Partition) Deleted() bool { return p.deleted }
 
-// Batches returns the batches of the log, oldest first; those below the log start
-// are still there.
-func (p *Partition) Batches() []Batch { return p.batches }
+// Rots reports whether bit rot struck one of the copies, which nobody need notice.
+func (p *Partition) Rots() bool { return p.rots }
+
+// Batches returns the batches of the leader's log, oldest first; those below the log
+// start are still there.
+func (p *Partition) Batches() []Batch {
+	if p.leading == nil {
+		return nil
+	}
+	return p.leading.batches
+}
 
 // attempt is one batch that a producer sent, once or several times.
 type attempt struct {
@@ -102,141 +115,101 @@ func (j *Judge) Attempt(hash uint64, records []AttemptRecord) {
 	j.attempts[hash] = &attempt{records: records}
 }
 
-// Appended says that the leader appended a batch.
-func (j *Judge) Appended(id PartitionID, b Batch) {
-	p := j.partitions[id]
-	j.checkShape(p, &b)
-	j.checkSequence(p, &b)
-	p.batches = append(p.batches, b)
-	p.logEnd = max(p.logEnd, b.EndOffset)
-	j.fill(p, &b)
-}
-
-func (j *Judge) checkShape(p *Partition, b *Batch) {
-	count := b.EndOffset - b.BaseOffset
+// HighWatermark says that a leader moved its high watermark: what is below it, it says,
+// all in-sync replicas hold.
+func (j *Judge) HighWatermark(id ReplicaID, offset, endOffset int64) {
+	r := j.replica(id)
+	p := r.p
 	switch {
-	case b.BaseOffset < p.logEnd:
-		j.Report(AppendShape, "overlap", "%s: batch at %d, log end offset %d",
-			p.Name, b.BaseOffset, p.logEnd)
-	case b.BaseOffset > p.logEnd:
-		j.Report(AppendShape, "gap", "%s: batch at %d, log end offset %d",
-			p.Name, b.BaseOffset, p.logEnd)
-	case count <= 0 || count != int64(b.RecordCount):
-		j.Report(AppendShape, "count", "%s: batch at %d spans %d offsets with %d records",
-			p.Name, b.BaseOffset, count, b.RecordCount)
+	case !r.leads:
+		j.Report(Range, "high-watermark-of-follower", "%s: node %d moved it to %d",
+			p.Name, r.Node, offset)
+	case offset < r.reported:
+		j.Report(Range, "high-watermark-fell", "%s: from %d to %d", p.Name, r.reported, offset)
+	case offset > r.logEnd:
+		j.Report(Range, "high-watermark-past-end", "%s: %d, log end offset %d",
+			p.Name, offset, r.logEnd)
+	case endOffset != r.logEnd:
+		j.Report(Range, "wrong-end", "%s: leader says its log ends at %d, it appended up to %d",
+			p.Name, endOffset, r.logEnd)
+	case p.policy.Fsync && r.failedAt != noOffset && offset > r.failedAt:
+		j.Report(AckPolicy, "committed-after-failed-sync",
+			"%s: high watermark %d, though the sync of what is behind %d failed",
+			p.Name, offset, r.failedAt)
+	case p.policy.Fsync && offset > r.synced:
+		j.Report(AckPolicy, "committed-unsynced", "%s: high watermark %d, synced up to %d",
+			p.Name, offset, r.synced)
+	case offset > r.written:
+		j.Report(AckPolicy, "committed-unwritten", "%s: high watermark %d, written up to %d",
+			p.Name, offset, r.written)
 	}
-	if n := len(p.batches); n > 0 && b.LeaderEpoch < p.batches[n-1].LeaderEpoch {
-		j.Report(AppendShape, "epoch-fell", "%s: leader epoch %d at %d after %d",
-			p.Name, b.LeaderEpoch, b.BaseOffset, p.batches[n-1].LeaderEpoch)
-	}
+	r.reported = offset
+	r.highWatermark = max(r.highWatermark, offset)
+	j.commit(r, min(offset, r.logEnd))
 }
 
-// fill notes what the records of an appended batch hold.
-func (j *Judge) fill(p *Partition, b *Batch) {
-	for int64(len(p.slots)) < b.EndOffset {
+// commit makes what a leader holds below an offset the truth.
+func (j *Judge) commit(r *Replica, offset int64) {
+	p := r.p
+	if p.deposed(r) {
+		return // others may take the place of what it commits now
+	}
+	r.follow()
+	if r.matched < min(offset, p.committed) {
+		j.Report(LeaderCompleteness, "committed-otherwise",
+			"%s: leader %d of epoch %d commits up to %d, and differs at %d from what was "+
+				"committed up to %d", p.Name, r.Node, r.leaderEpoch, offset, r.matched, p.committed)
+		return
+	}
+	if offset <= p.committed {
+		return
+	}
+	for i := range r.batches {
+		b := &r.batches[i]
+		if b.EndOffset <= p.committed || b.BaseOffset >= offset {
+			continue
+		}
+		if n := len(p.batches); n == 0 || p.batches[n-1].BaseOffset != b.BaseOffset {
+			p.batches = append(p.batches, *b)
+		}
+		j.fill(r, b, offset)
+	}
+	p.committed = offset
+	r.follow()
+	j.checkHeld(r, offset)
+}
+
+// fill notes what the records of a batch hold that are committed by now.
+func (j *Judge) fill(r *Replica, b *Batch, end int64) {
+	p := r.p
+	end = min(end, b.EndOffset)
+	for int64(len(p.slots)) < end {
 		p.slots = append(p.slots, slot{})
 	}
 	if b.Control() {
-		for o := b.BaseOffset; o < b.EndOffset; o++ {
-			p.slots[o].flags |= slotControl
+		for o := max(b.BaseOffset, p.committed); o < end; o++ {
+			p.slots[o] = slot{flags: slotControl}
 		}
 		return
 	}
 	a := j.attempts[b.Hash]
-	if a == nil {
-		if !p.policy.Rewritten {
-			j.Report(AppendShape, "phantom", "%s: nobody sent the batch at %d",
-				p.Name, b.BaseOffset)
+	for o := max(b.BaseOffset, p.committed); o < end; o++ {
+		s := slot{}
+		if i := o - b.BaseOffset; a != nil && i < int64(len(a.records)) {
+			record := &a.records[i]
+			s.hash, s.key = record.Hash, record.Key
+			if record.Tombstone {
+				s.flags = slotTombstone
+			}
 		}
-		return
-	}
-	for i, r := range a.records {
-		o := b.BaseOffset + int64(i)
-		if o >= b.EndOffset {
-			return
-		}
-		s := slot{hash: r.Hash, key: r.Key}
-		if r.Tombstone {
-			s.flags = slotTombstone
+		if r.acked(o) {
+			s.flags |= slotAckedOne
 		}
 		p.slots[o] = s
-		if r.Key != 0 {
-			p.keys[r.Key] = max(p.keys[r.Key], o)
+		if s.key != 0 {
+			p.keys[s.key] = max(p.keys[s.key], o)
 		}
 	}
-}
-
-// Written says that the leader's device wrote everything below endOffset.
-func (j *Judge) Written(id PartitionID, endOffset int64) {
-	p := j.partitions[id]
-	p.written = max(p.written, min(endOffset, p.logEnd))
-}
-
-// Synced says that the leader's device synced everything below endOffset.
-func (j *Judge) Synced(id PartitionID, endOffset int64) {
-	p := j.partitions[id]
-	p.synced = max(p.synced, min(endOffset, p.logEnd))
-}
-
-// SyncFailed says that the leader's device could not sync what was written. Nobody
-// knows from then on which of it will survive a power loss, and a later sync says
-// nothing about it.
-func (j *Judge) SyncFailed(id PartitionID, inThisLog bool) {
-	p := j.partitions[id]
-	if p.doubt.from == p.doubt.to {
-		p.doubt.from = p.synced
-	}
-	p.doubt = span{min(p.doubt.from, p.synced), max(p.doubt.to, p.logEnd)}
-	if inThisLog && p.failedAt == noOffset {
-		p.failedAt = p.synced
-	}
-}
-
-// HighWatermark says that the leader moved its high watermark.
-func (j *Judge) HighWatermark(id PartitionID, offset, endOffset int64) {
-	p := j.partitions[id]
-	switch {
-	case offset < p.reported:
-		j.Report(Range, "high-watermark-fell", "%s: from %d to %d", p.Name, p.reported, offset)
-	case offset > p.logEnd:
-		j.Report(Range, "high-watermark-past-end", "%s: %d, log end offset %d",
-			p.Name, offset, p.logEnd)
-	case endOffset != p.logEnd:
-		j.Report(Range, "wrong-end", "%s: leader says its log ends at %d, it appended up to %d",
-			p.Name, endOffset, p.logEnd)
-	case p.policy.Fsync && p.failedAt != noOffset && offset > p.failedAt:
-		j.Report(AckPolicy, "committed-after-failed-sync",
-			"%s: high watermark %d, though the sync of what is behind %d failed",
-			p.Name, offset, p.failedAt)
-	case p.policy.Fsync && offset > p.synced:
-		j.Report(AckPolicy, "committed-unsynced", "%s: high watermark %d, synced up to %d",
-			p.Name, offset, p.synced)
-	case offset > p.written:
-		j.Report(AckPolicy, "committed-unwritten", "%s: high watermark %d, written up to %d",
-			p.Name, offset, p.written)
-	}
-	p.reported = offset
-	p.highWatermark = max(p.highWatermark, offset)
-	p.committed = max(p.committed, offset)
-}
-
-// LogStart says that the leader raised its log start offset.
-func (j *Judge) LogStart(id PartitionID, offset int64) {
-	p := j.partitions[id]
-	if offset < p.logStart {
-		j.Report(Range, "log-start-fell", "%s: from %d to %d", p.Name, p.logStart, offset)
-	}
-	if offset > p.highWatermark {
-		j.Report(Range, "log-start-past-high-watermark", "%s: %d, high watermark %d",
-			p.Name, offset, p.highWatermark)
-	}
-	p.logStart = max(p.logStart, offset)
-}
-
-// LogStartCheckpointed says that a log start offset is safely in a checkpoint.
-func (j *Judge) LogStartCheckpointed(id PartitionID, offset int64) {
-	p := j.partitions[id]
-	p.checkpointed = max(p.checkpointed, offset)
 }
 
 // TopicGone says that a topic was deleted.
@@ -274,7 +247,7 @@ func (j *Judge) TopicMissing(id TopicID, name string) {
 	j.Report(RecoveryFidelity, "topic-missing", "%s: nobody asked for its deletion", name)
 }
 
-// dataAt returns the slot of a data record, or nil if the offset holds none.
+// dataAt returns the slot of a committed data record, or nil if the offset holds none.
 func (p *Partition) dataAt(offset int64) *slot {
 	if offset < 0 || offset >= int64(len(p.slots)) || p.slots[offset].flags&slotControl != 0 {
 		return nil
@@ -282,11 +255,35 @@ func (p *Partition) dataAt(offset int64) *slot {
 	return &p.slots[offset]
 }
 
-// superseded reports whether the cleaner may have taken a record away.
+// superseded reports whether the cleaner may have taken a committed record away.
 func (p *Partition) superseded(offset int64) bool {
 	s := &p.slots[offset]
 	if !p.policy.Compacted {
 		return false
 	}
 	return s.key == 0 || s.flags&slotTombstone != 0 || p.keys[s.key] > offset
+}
+
+// promised reports whether a record must be there: it is committed, and neither deleted
+// nor superseded.
+func (p *Partition) promised(offset int64) bool {
+	return offset >= p.highestStart && offset < p.committed &&
+		p.dataAt(offset) != nil && !p.superseded(offset)
+}
+
+// batchAt returns the batch that holds an offset, or nil.
+func batchAt(batches []Batch, offset int64) *Batch {
+	lo, hi := 0, len(batches)
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if batches[mid].EndOffset <= offset {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo < len(batches) && batches[lo].BaseOffset <= offset {
+		return &batches[lo]
+	}
+	return nil
 }

@@ -17,6 +17,7 @@ type Fetched struct {
 	LogStart      int64
 	Called        int64 // Judge.Now when the request was sent
 	Consumer      int
+	Node          int32 // that answered
 }
 
 // Positioned says that a consumer chose its next offset itself.
@@ -35,6 +36,10 @@ func (j *Judge) Fetched(f *Fetched) {
 		return
 	}
 	if p.deleted {
+		return
+	}
+	if p.deposed(p.replica(f.Node)) {
+		delete(p.cursors, f.Consumer)
 		return
 	}
 	j.checkMarks(p, f)
@@ -80,7 +85,7 @@ func (j *Judge) checkMarks(p *Partition, f *Fetched) {
 
 // checkSkipped judges that no record of [from, to) should have been delivered.
 func (j *Judge) checkSkipped(p *Partition, consumer int, from, to int64) bool {
-	for o := max(from, p.logStart); o < to && !p.rots; o++ {
+	for o := max(from, p.highestStart); o < to && !p.rots; o++ {
 		if p.dataAt(o) == nil || p.superseded(o) {
 			continue
 		}
@@ -118,7 +123,7 @@ func (j *Judge) checkContent(p *Partition, f *Fetched, r Read) bool {
 // up to the high watermark of the partition: what lies between is gone by rule.
 func (j *Judge) CaughtUp(id PartitionID, position int64) bool {
 	p := j.partitions[id]
-	for o := max(position, p.logStart); o < p.highWatermark && !p.rots; o++ {
+	for o := max(position, p.logStart); o < p.HighWatermark() && !p.rots; o++ {
 		if p.dataAt(o) != nil && !p.superseded(o) {
 			return false
 		}
@@ -127,16 +132,23 @@ func (j *Judge) CaughtUp(id PartitionID, position int64) bool {
 }
 
 // OutOfRange judges that a consumer was told OFFSET_OUT_OF_RANGE rightly. What was
-// committed when it asked, and nobody deleted, is never out of range.
-func (j *Judge) OutOfRange(consumer int, id PartitionID, offset, committed, called int64) {
-	p := j.partitions[id]
-	if p == nil || p.deleted || called <= max(p.truncatedAt, p.startFellAt) || p.named > 1 {
+// committed when it asked, and nobody deleted, is never out of the leader's range. One
+// who follows may not have it yet.
+func (j *Judge) OutOfRange(consumer int, id ReplicaID, offset, committed, called int64) {
+	p := j.partitions[id.PartitionID]
+	if p == nil || p.deleted || called <= max(p.truncatedAt, p.startFellAt) || p.named > 1 ||
+		!p.ledBy(id.Node, called) {
 		return
 	}
-	if offset >= p.logStart && offset <= committed {
+	if offset >= p.highestStart && offset <= committed {
 		j.Report(ConsumerContiguity, "out-of-range", "%s: consumer %d may not read %d, "+
 			"log start offset %d, committed %d", p.Name, consumer, offset, p.logStart, committed)
 	}
+}
+
+// ledBy reports whether a node led all the time since a question was called.
+func (p *Partition) ledBy(node int32, called int64) bool {
+	return p.leading != nil && p.leading.Node == node && called > p.ledAt
 }
 
 // Corrupt says that a consumer was sent a batch that does not match its CRC.

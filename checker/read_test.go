@@ -139,7 +139,7 @@ func TestStaleAnswers(t *testing.T) {
 	b := newBench(t, Policy{})
 	old := b.put(2, 0)
 	called := b.tick()
-	b.partitions[p0].synced = 0
+	b.replica(only(p0)).synced = 0
 	b.Stopped(p0, false)
 	b.Destroyed(p0, 0, Power)
 	b.Online(p0, 0, 0)

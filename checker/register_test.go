@@ -170,6 +170,8 @@ func TestLogRegister(t *testing.T) {
 	b = newBench(t, Policy{})
 	batch := b.send(1, "k")
 	b.Appended(p0, batch)
+	b.Written(p0, 1)
+	b.HighWatermark(p0, 1, 1)
 	b.did(produce(batch.Hash, 0, 11), Unknown)
 	b.did(latest(0), Done)
 	b.did(read(0, 11), Done)

@@ -1,19 +1,20 @@
 package checker
 
-// producer is the last that one producer appended to one partition.
+// producer is the last that one producer appended to one log.
 type producer struct {
 	next  int32 // sequence of the next record
 	epoch int16
 }
 
 // checkSequence judges that the sequences of one producer and epoch follow one
-// another without gap or repetition along the log. A producer that the partition
-// does not know may begin anywhere, one with a new epoch begins at 0.
-func (j *Judge) checkSequence(p *Partition, b *Batch) {
+// another without gap or repetition along the log. A producer that the log does not
+// know may begin anywhere, one with a new epoch begins at 0.
+func (j *Judge) checkSequence(r *Replica, b *Batch) {
 	if b.ProducerID < 0 || b.Control() {
 		return
 	}
-	last, known := p.producers[b.ProducerID]
+	p := r.p
+	last, known := r.producers[b.ProducerID]
 	switch {
 	case !known:
 	case b.ProducerEpoch < last.epoch:
@@ -25,37 +26,39 @@ func (j *Judge) checkSequence(p *Partition, b *Batch) {
 				p.Name, b.ProducerID, b.ProducerEpoch, b.BaseSequence, b.BaseOffset)
 		}
 	case b.BaseSequence == last.next:
-	case p.baseOf(b.Hash) != noOffset:
+	case baseOf(r.batches, b.Hash) != noOffset:
 		j.Report(ProducerSequence, "duplicate", "%s: producer %d epoch %d sequence %d at %d again",
 			p.Name, b.ProducerID, b.ProducerEpoch, b.BaseSequence, b.BaseOffset)
 	default:
 		j.Report(ProducerSequence, "gap", "%s: producer %d epoch %d sequence %d at %d, due was %d",
 			p.Name, b.ProducerID, b.ProducerEpoch, b.BaseSequence, b.BaseOffset, last.next)
 	}
-	p.producers[b.ProducerID] = j.after(b)
 }
 
-func (j *Judge) after(b *Batch) producer {
-	next := int64(b.BaseSequence) + int64(b.RecordCount)
-	if next > int64(j.limits.SequenceMax) {
-		next -= int64(j.limits.SequenceMax) + 1
-	}
-	return producer{next: int32(next), epoch: b.ProducerEpoch}
-}
-
-// recallProducers rebuilds what a partition knows of producers after a loss. It may
-// have forgotten those whose last batch is below the log start. The cleaner may have
-// taken a producer's batch for the sake of a later one that is lost now, so a
-// compacted partition may know nothing.
-func (j *Judge) recallProducers(p *Partition, start int64) {
-	clear(p.producers)
-	if p.policy.Compacted {
+// know remembers the last batch of a producer.
+func (r *Replica) know(b *Batch, sequenceMax int32) {
+	if b.ProducerID < 0 || b.Control() {
 		return
 	}
-	for i := range p.batches {
-		b := &p.batches[i]
-		if b.ProducerID >= 0 && !b.Control() && b.EndOffset > start {
-			p.producers[b.ProducerID] = j.after(b)
+	next := int64(b.BaseSequence) + int64(b.RecordCount)
+	if next > int64(sequenceMax) {
+		next -= int64(sequenceMax) + 1
+	}
+	r.producers[b.ProducerID] = producer{next: int32(next), epoch: b.ProducerEpoch}
+}
+
+// recallProducers rebuilds what a log knows of producers after a loss. It may
+// have forgotten those whose last batch is below the log start. The cleaner may have
+// taken a producer's batch for the sake of a later one that is lost now, so a
+// compacted log may know nothing.
+func (r *Replica) recallProducers(start int64, sequenceMax int32) {
+	clear(r.producers)
+	if r.p.policy.Compacted {
+		return
+	}
+	for i := range r.batches {
+		if b := &r.batches[i]; b.EndOffset > start {
+			r.know(b, sequenceMax)
 		}
 	}
 }

@@ -64,6 +64,7 @@ type fetchCall struct {
 	from   []int64         // their positions at the call
 	known  []int64         // what the judge knew to be committed of each
 	called int64           // judge's clock at the call
+	node   int32
 }
 
 type listCall struct {
@@ -71,6 +72,7 @@ type listCall struct {
 	target int64
 	ref    checker.OpRef
 	called int64
+	node   int32
 	reset  bool
 }
 
@@ -292,7 +294,8 @@ func (k *Consumer) list(p *consumedPart, target int64, reset bool) {
 	})
 	p.asking = p.asking || reset
 	k.call(conn, req, &listCall{
-		part: p, target: target, ref: ref, called: k.config.Judge.Now(), reset: reset,
+		part: p, target: target, ref: ref, called: k.config.Judge.Now(), node: conn.node,
+		reset: reset,
 	})
 }
 
@@ -309,11 +312,14 @@ func (k *Consumer) answeredList(call *listCall, resp *kmsg.ListOffsetsResponse) 
 		k.config.Judge.Return(call.ref, checker.Refused).Err = part.ErrorCode
 		return
 	}
-	k.config.Judge.Listed(&checker.Listed{
+	outcome := checker.Done
+	if !k.config.Judge.Listed(&checker.Listed{
 		Partition: call.part.id, Target: call.target, Offset: part.Offset,
-		Timestamp: part.Timestamp, Called: call.called, Client: k.client,
-	})
-	k.config.Judge.Return(call.ref, checker.Done).Offset = part.Offset
+		Timestamp: part.Timestamp, Called: call.called, Client: k.client, Node: call.node,
+	}) {
+		outcome = checker.Unknown // it may be of the past
+	}
+	k.config.Judge.Return(call.ref, outcome).Offset = part.Offset
 	if call.reset && call.part.position < 0 {
 		call.part.position = part.Offset
 		k.config.Judge.Positioned(k.client, call.part.id, part.Offset)

@@ -50,7 +50,7 @@ func (k *Consumer) fetch() {
 		t := fetchTopic(req, p)
 		t.Partitions = append(t.Partitions, rp)
 	}
-	call.called = k.config.Judge.Now()
+	call.called, call.node = k.config.Judge.Now(), node
 	k.call(conn, req, call)
 	k.fetching = true
 }
@@ -148,7 +148,9 @@ func (k *Consumer) takeIn(
 	switch errcode.Code(part.ErrorCode) {
 	case errcode.None:
 	case errcode.OffsetOutOfRange:
-		k.config.Judge.OutOfRange(k.client, p.id, p.position, call.known[index], call.called)
+		k.config.Judge.OutOfRange(k.client,
+			checker.ReplicaID{PartitionID: p.id, Node: call.node},
+			p.position, call.known[index], call.called)
 		p.position = -1
 		return
 	default:
@@ -158,7 +160,7 @@ func (k *Consumer) takeIn(
 	}
 	f := checker.Fetched{
 		Partition: p.id, FetchOffset: p.position, HighWatermark: part.HighWatermark,
-		LogStart: 0, Called: call.called, Consumer: k.client,
+		LogStart: 0, Called: call.called, Consumer: k.client, Node: call.node,
 	}
 	if k.version >= 5 {
 		f.LogStart = part.LogStartOffset

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/heiban/heiban/checker"
@@ -21,6 +20,7 @@ type Oracle struct {
 	world    *World
 	policy   func(topic string) checker.Policy
 	clients  []Pending
+	metadata metadataOracle
 	nodes    []oracleNode
 	handedIn int  // violations already given to the run
 	healed   bool // the liveness phase has begun
@@ -40,24 +40,6 @@ type oracleNode struct {
 	errors  int64                         // failed syncs that were taken in
 	up      bool
 	clean   bool // the last stop was
-}
-
-// hosted is one partition on one node, with the place of every batch that was
-// written while the oracle watched.
-type hosted struct {
-	id      checker.PartitionID
-	topic   string
-	dir     string
-	online  bool // in this life
-	placed  []placedBatch
-	written int // how many of placed are written, from the first on
-}
-
-type placedBatch struct {
-	path      string
-	from, to  int64 // in the file
-	base, end int64 // offsets
-	written   bool
 }
 
 // openProduce is a Produce request without answer.
@@ -82,7 +64,13 @@ type openPart struct {
 func NewOracle(
 	w *World, j *checker.Judge, policy func(topic string) checker.Policy, clients []Pending,
 ) *Oracle {
-	return &Oracle{judge: j, world: w, policy: policy, clients: clients}
+	nodes := 1
+	if w != nil {
+		nodes = len(w.nodes)
+	}
+	return &Oracle{
+		judge: j, world: w, policy: policy, clients: clients, metadata: newMetadataOracle(nodes),
+	}
 }
 
 func (o *Oracle) node(id int32) *oracleNode {
@@ -95,6 +83,7 @@ func (o *Oracle) node(id int32) *oracleNode {
 // NodeStarted implements Observer.
 func (o *Oracle) NodeStarted(_ clock.Instant, id int32) {
 	n := o.node(id)
+	o.metadata.started(id)
 	if n.dirs == nil {
 		n.dirs = map[string]*hosted{}
 	}
@@ -168,53 +157,15 @@ func (o *Oracle) takeFailedSyncs(n *oracleNode, id int32) {
 	}
 }
 
-const logFileSuffix = ".log"
-
-// firstHit returns the first offset that a damage took. Where no batch is known to
-// have been, after compaction for example, it is the first of the file.
-func (h *hosted) firstHit(d *Damage, name string) int64 {
-	first, _ := strconv.ParseInt(strings.TrimSuffix(name, logFileSuffix), 10, 64)
-	known := false
-	hit := int64(-1)
-	for i := range h.placed {
-		p := &h.placed[i]
-		if p.path != d.Path {
-			continue
-		}
-		known = true
-		if p.from < d.To && d.From < p.to && (hit < 0 || p.base < hit) {
-			hit = p.base
-		}
-	}
-	switch {
-	case hit >= 0:
-		return hit
-	case known && d.Kind != FileLost:
-		// Between batches: the end of the last one before it.
-		return h.endBefore(d, first)
-	}
-	return first
-}
-
-func (h *hosted) endBefore(d *Damage, first int64) int64 {
-	for i := range h.placed {
-		if p := &h.placed[i]; p.path == d.Path && p.to <= d.From {
-			first = max(first, p.base+1)
-		}
-	}
-	return first
-}
-
 // Stepped implements Observer.
 func (o *Oracle) Stepped(_ clock.Instant, id int32, ev core.Event, fx *core.Effects) {
 	n := o.node(id)
 	o.takeDamage(n, id)
-	o.takeEvent(n, ev)
+	o.takeEvent(n, id, ev)
 	o.takeFailedSyncs(n, id)
+	o.metadata.stepped(o, id, fx)
 	for i := range fx.Reports {
-		if r := &fx.Reports[i]; r.Kind == core.PartitionOnline {
-			o.online(n, id, r)
-		}
+		o.roleReported(n, id, &fx.Reports[i])
 	}
 	for i := range fx.Writes {
 		o.written(n, &fx.Writes[i])
@@ -228,17 +179,17 @@ func (o *Oracle) Stepped(_ clock.Instant, id int32, ev core.Event, fx *core.Effe
 		}
 	}
 	for i := range fx.Reports {
-		o.reported(n, &fx.Reports[i])
+		o.reported(n, id, &fx.Reports[i])
 	}
 	for i := range fx.Responses {
 		if body, ok := fx.Responses[i].Body.(*wire.ProduceResponse); ok {
-			o.produceAnswered(n, &fx.Responses[i], body)
+			o.produceAnswered(n, id, &fx.Responses[i], body)
 		}
 	}
 }
 
 // takeEvent takes in what devices and clients say.
-func (o *Oracle) takeEvent(n *oracleNode, ev core.Event) {
+func (o *Oracle) takeEvent(n *oracleNode, id int32, ev core.Event) {
 	switch ev := ev.(type) {
 	case *core.RequestArrived:
 		if req, ok := ev.Request.(*wire.ProduceRequest); ok {
@@ -251,6 +202,7 @@ func (o *Oracle) takeEvent(n *oracleNode, ev core.Event) {
 			o.judge.Written(h.id, h.writeDone(ev.EndOffset))
 		}
 	case *core.SyncDone:
+		o.metadata.synced(o, id, ev)
 		h := n.logs[ev.Log]
 		switch {
 		case h == nil:
@@ -278,130 +230,58 @@ func (o *Oracle) checkpointed(n *oracleNode, starts []log.Checkpoint) {
 	}
 }
 
-// online takes up a partition that is served from now on.
-func (o *Oracle) online(n *oracleNode, node int32, r *core.Report) {
-	id := checker.PartitionID{Topic: r.TopicID, Index: r.Partition}
-	dir := logDir + "/" + log.DirName(r.Topic, r.Partition)
-	h := n.dirs[dir]
-	if h == nil || h.id != id {
-		h = &hosted{id: id, topic: r.Topic, dir: dir}
-		n.dirs[dir] = h
-		n.hosted = append(n.hosted, h)
-		name := r.Topic + "-" + strconv.Itoa(int(r.Partition))
-		o.judge.Meet(id, name, o.policy(r.Topic))
-	}
-	h.online = true
-	o.judge.Online(id, r.Offset, r.EndOffset)
-	o.inspect(node, h)
-	kept := h.placed[:0]
-	for _, p := range h.placed {
-		if p.base < r.EndOffset {
-			p.written = true
-			kept = append(kept, p)
+// roleReported takes in what a broker says of logs and of who leads, which comes before
+// what it does in that role.
+func (o *Oracle) roleReported(n *oracleNode, node int32, r *core.Report) {
+	id := replicaID(node, r)
+	switch r.Kind {
+	case core.PartitionOnline:
+		o.online(n, node, r)
+	case core.LeaderStarted:
+		o.judge.LeaderStarted(id, r.Epoch, r.Offset, r.EndOffset)
+	case core.FollowerStarted:
+		o.judge.FollowerStarted(id, r.Epoch, r.EndOffset)
+	case core.LogTruncated:
+		if h := n.dirs[logDir+"/"+log.DirName(r.Topic, r.Partition)]; h != nil && h.id == id {
+			o.judge.Truncated(id, r.Offset, r.EndOffset)
+			h.cut(r.EndOffset)
 		}
-	}
-	h.placed, h.written = kept, len(kept)
-}
-
-// writeDone takes in that the file which has the record before endOffset is written up
-// to there, and returns up to where the log is. Files may be done out of order.
-func (h *hosted) writeDone(endOffset int64) int64 {
-	path := ""
-	for i := len(h.placed) - 1; i >= h.written; i-- {
-		p := &h.placed[i]
-		if p.end == endOffset {
-			path = p.path
-		}
-		p.written = p.written || path != "" && p.path == path
-	}
-	end := int64(0)
-	for h.written < len(h.placed) && h.placed[h.written].written {
-		h.written++
-	}
-	if h.written > 0 {
-		end = h.placed[h.written-1].end
-	}
-	return end
-}
-
-// inspect looks at the files that recovery left, and at what of them is durable: no
-// event tells of what a recovery, a seal or a clean stop synced, nor of what a power
-// loss left.
-func (o *Oracle) inspect(node int32, h *hosted) {
-	batches, durable, err := parseSegments(o.world.Disk(node).segments(h.dir))
-	o.judge.Durable(h.id, batches[:durable])
-	o.judge.Inspected(h.id, batches, err)
-}
-
-// parseSegments returns the batches up to the first that is none, and how many of
-// them are durable with all that is before them.
-func parseSegments(segments []peeked) (batches []checker.Batch, durable int, err error) {
-	sure := true
-	for _, s := range segments {
-		for data := s.data; len(data) > 0; {
-			b, _, size, err := checker.ParseBatch(data)
-			if err != nil {
-				return batches, durable, err
-			}
-			batches, data = append(batches, b), data[size:]
-			sure = sure && int64(len(s.data)-len(data)) <= s.durable
-			if sure {
-				durable++
-			}
-		}
-	}
-	return batches, durable, nil
-}
-
-// host notes of which partition a log is that orders something of a segment, and
-// returns it, or nil if it is none that is judged.
-func (n *oracleNode) host(id log.ID, path string) *hosted {
-	dir, name := split(path)
-	h := n.dirs[dir]
-	if h == nil || !strings.HasSuffix(name, logFileSuffix) {
-		return nil
-	}
-	n.logs[id] = h
-	return h
-}
-
-// written takes in batches that are ordered to be written: from this moment on they
-// are in the log.
-func (o *Oracle) written(n *oracleNode, w *log.Write) {
-	h := n.host(w.Log, w.File.Path)
-	if h == nil {
-		return
-	}
-	data, pos := w.Data, w.Pos
-	for len(data) > 0 {
-		b, _, size, err := checker.ParseBatch(data)
-		if err != nil {
-			o.judge.Report(checker.AppendShape, "malformed", "%s at %d: %v", w.File.Path, pos, err)
-			return
-		}
-		o.judge.Appended(h.id, b)
-		n.attribute(h.id, &b)
-		h.placed = append(h.placed, placedBatch{
-			path: w.File.Path, from: pos, to: pos + int64(size),
-			base: b.BaseOffset, end: b.EndOffset,
-		})
-		data, pos = data[size:], pos+int64(size)
+	case core.ControllerStarted:
+		o.judge.ControllerStarted(node, r.Epoch)
 	}
 }
 
 // reported takes in what a broker says of its marks.
-func (o *Oracle) reported(n *oracleNode, r *core.Report) {
-	id := checker.PartitionID{Topic: r.TopicID, Index: r.Partition}
+func (o *Oracle) reported(n *oracleNode, node int32, r *core.Report) {
+	id := replicaID(node, r)
 	switch r.Kind {
 	case core.NodeReady:
-		o.missing(n)
+		if len(o.nodes) == 1 { // others may delete a topic, or move it, while a node is down
+			o.missing(n)
+		}
 	case core.HighWatermarkAdvanced:
 		o.judge.HighWatermark(id, r.Offset, r.EndOffset)
+	case core.HighWatermarkLearned:
+		o.judge.HighWatermarkLearned(id, r.Offset, r.EndOffset)
 	case core.LogStartAdvanced:
 		o.judge.LogStart(id, r.Offset)
 	case core.TopicDeleted:
 		o.judge.TopicGone(r.TopicID)
+	case core.PartitionRemoved:
+		n.removed(id)
+		o.judge.Removed(id)
 	}
+}
+
+// removed forgets a copy that the node deletes.
+func (n *oracleNode) removed(id checker.ReplicaID) {
+	n.hosted = slices.DeleteFunc(n.hosted, func(h *hosted) bool {
+		if h.id != id {
+			return false
+		}
+		delete(n.dirs, h.dir)
+		return true
+	})
 }
 
 // missing tells of the topics that a node had in an earlier life and does not have now:
@@ -409,7 +289,7 @@ func (o *Oracle) reported(n *oracleNode, r *core.Report) {
 func (o *Oracle) missing(n *oracleNode) {
 	for _, h := range n.hosted {
 		there := func(other *hosted) bool { return other.online && other.id.Topic == h.id.Topic }
-		if !o.judge.Partition(h.id).Deleted() && !slices.ContainsFunc(n.hosted, there) {
+		if !o.judge.Partition(h.id.PartitionID).Deleted() && !slices.ContainsFunc(n.hosted, there) {
 			o.judge.TopicMissing(h.id.Topic, h.topic)
 		}
 	}

@@ -31,14 +31,14 @@ func pendingOf(req *wire.ProduceRequest, correlation int32) openProduce {
 
 // attribute finds the request that made the broker append a batch. If the batch is
 // in several requests that wait for their answers, it may have been any of them.
-func (n *oracleNode) attribute(id checker.PartitionID, b *checker.Batch) {
+func (n *oracleNode) attribute(id checker.ReplicaID, b *checker.Batch) {
 	var found []*openPart
 	for conn := range n.pending { // those found are all treated alike, in any order
 		answers := n.pending[conn]
 		for i := range answers {
 			for k := range answers[i].parts {
 				part := &answers[i].parts[k]
-				if part.hash == b.Hash && part.appended < 0 && n.idOf(part) == id {
+				if part.hash == b.Hash && part.appended < 0 && n.idOf(part) == id.PartitionID {
 					found = append(found, part)
 				}
 			}
@@ -56,13 +56,15 @@ func (n *oracleNode) idOf(part *openPart) checker.PartitionID {
 		return checker.PartitionID{Topic: part.topicID, Index: part.partition}
 	}
 	if h := n.dirs[logDir+"/"+log.DirName(part.topic, part.partition)]; h != nil {
-		return h.id
+		return h.id.PartitionID
 	}
 	return checker.PartitionID{Index: -1}
 }
 
 // produceAnswered judges an answer at the moment when it leaves.
-func (o *Oracle) produceAnswered(n *oracleNode, r *core.Response, body *wire.ProduceResponse) {
+func (o *Oracle) produceAnswered(
+	n *oracleNode, node int32, r *core.Response, body *wire.ProduceResponse,
+) {
 	answers := n.pending[r.Conn]
 	for i := range answers {
 		a := &answers[i]
@@ -73,7 +75,7 @@ func (o *Oracle) produceAnswered(n *oracleNode, r *core.Response, body *wire.Pro
 			p := &body.Partitions[k]
 			if part := a.find(p); part != nil {
 				o.judge.Acknowledged(&checker.Answer{
-					Partition: n.idOf(part), Hash: part.hash, ProducerID: part.producerID,
+					Replica: checker.ReplicaID{PartitionID: n.idOf(part), Node: node}, Hash: part.hash, ProducerID: part.producerID,
 					Base: p.BaseOffset, Appended: part.appended, Doubled: part.doubled,
 					Err: int16(p.Err), Acks: a.acks,
 				})

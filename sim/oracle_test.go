@@ -214,9 +214,11 @@ func TestTopicsGoneAtStart(t *testing.T) {
 	for i, id := range ids {
 		topic := []string{"gone", "there"}[i/2]
 		judge.Meet(id, log.DirName(topic, id.Index), checker.Policy{})
-		n.hosted = append(n.hosted, &hosted{id: id, topic: topic, online: true})
+		n.hosted = append(n.hosted, &hosted{
+			id: checker.ReplicaID{PartitionID: id}, topic: topic, online: true,
+		})
 	}
-	ready := func() { o.reported(n, &core.Report{Kind: core.NodeReady}) }
+	ready := func() { o.reported(n, 0, &core.Report{Kind: core.NodeReady}) }
 	ready()
 	require.False(t, judge.Partition(ids[0]).Deleted())
 
