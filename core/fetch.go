@@ -279,10 +279,11 @@ func (b *Broker) completeFetch(c *call) {
 		if i == 0 || !part.key.sameTopic(f.partitions[i-1].key) {
 			run++
 		}
-		fetched, bytes := b.fetchOne(f, part, left > 0 || first)
+		fetched, bytes := b.fetchOne(f, part)
 		fetched.TopicRun = run
-		// Bytes are an estimate. What may turn out not to fit does not count as served,
-		// so that it comes first the next time.
+		// Bytes are an estimate, and what there is may be unreadable: what fits is for the
+		// query to find. What may turn out not to fit does not count as served, so that
+		// it comes first the next time.
 		part.served = bytes > 0 && (first || bytes <= left)
 		first = first && bytes == 0
 		left = max(0, left-bytes)
@@ -302,9 +303,7 @@ func (b *Broker) completeFetch(c *call) {
 }
 
 // fetchOne says what one partition may return, with an estimate of its bytes.
-func (b *Broker) fetchOne(
-	f *parkedFetch, part *fetchPart, room bool,
-) (wire.FetchedPartition, int64) {
+func (b *Broker) fetchOne(f *parkedFetch, part *fetchPart) (wire.FetchedPartition, int64) {
 	out := wire.FetchedPartition{
 		Topic: part.want.Topic, TopicID: part.want.TopicID, Partition: part.want.Partition,
 		MaxBytes:      part.want.MaxBytes,
@@ -339,7 +338,7 @@ func (b *Broker) fetchOne(
 		return out, 0
 	}
 	bound := b.bound(p, f)
-	if part.want.FetchOffset >= bound || !room {
+	if part.want.FetchOffset >= bound {
 		return out, 0
 	}
 	slice, bytes := p.log.SliceFrom(part.want.FetchOffset, bound)
@@ -351,46 +350,49 @@ func (b *Broker) fetchOne(
 // still to be found.
 type FetchQuery struct {
 	Response *wire.FetchResponse
+	found    int64 // bytes of the partitions so far
 }
 
-// Locate sets each partition's Range within the limits of the request (KIP-74): the
-// first batch of the first partition with data is sent whole, whatever its size.
-func (q *FetchQuery) Locate(r log.Reader) {
-	left := q.Response.MaxBytes
-	first := true
-	for i := range q.Response.Partitions {
-		part := &q.Response.Partitions[i]
-		if part.Slice.Empty() || left <= 0 && !first {
-			continue
-		}
-		found, err := part.Slice.Locate(r, min(left, part.MaxBytes), first)
-		if err != nil {
-			// The file is gone or unreadable: the client asks again, and the core
-			// answers with what it knows by then.
-			part.Err, part.Changed = errcode.KafkaStorageError, true
-			continue
-		}
-		part.Range = found
-		if found.Len > 0 {
-			first = false
-			left -= int32(min(int64(found.Len), int64(left)))
-		}
+// Locate sets the Range of the i-th partition within the limits of the request
+// (KIP-74), and reports whether there is something to read. Partitions are located in
+// order: the first batch of the first one with data is sent whole, whatever its size.
+func (q *FetchQuery) Locate(r log.Reader, i int) bool {
+	part := &q.Response.Partitions[i]
+	left, first := max(0, int64(q.Response.MaxBytes)-q.found), q.found == 0
+	if part.Slice.Empty() || left == 0 && !first {
+		return false
 	}
+	found, err := part.Slice.Locate(r, min(int32(left), part.MaxBytes), first)
+	if err != nil {
+		q.Unreadable(i)
+		return false
+	}
+	part.Range = found
+	q.found += int64(found.Len)
+	return found.Len > 0
+}
+
+// Unreadable says that the i-th partition, the one located last, is gone or cannot be
+// read, which leaves its room to those after it. The client asks again, and the core
+// answers with what it knows by then.
+func (q *FetchQuery) Unreadable(i int) {
+	part := &q.Response.Partitions[i]
+	q.found -= int64(part.Range.Len)
+	part.Records, part.Range = nil, log.Range{}
+	part.Err, part.Changed = errcode.KafkaStorageError, true
 }
 
 // Answer locates the records and copies them.
 func (q *FetchQuery) Answer(d *QueryDevices) wire.Response {
-	q.Locate(d.Reader)
 	for i := range q.Response.Partitions {
-		part := &q.Response.Partitions[i]
-		if part.Range.Len == 0 {
+		if !q.Locate(d.Reader, i) {
 			continue
 		}
+		part := &q.Response.Partitions[i]
 		part.Records = make([]byte, part.Range.Len)
-		n, err := d.Reader.ReadAt(part.Range.File, part.Records, part.Range.Pos)
+		n, _ := d.Reader.ReadAt(part.Range.File, part.Records, part.Range.Pos) // n says it
 		if n < len(part.Records) {
-			_ = err // the missing bytes say it
-			part.Records, part.Range, part.Err = nil, log.Range{}, errcode.KafkaStorageError
+			q.Unreadable(i)
 		}
 	}
 	return q.Response

@@ -7,8 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/heiban/heiban/core"
-	"github.com/heiban/heiban/core/errcode"
-	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/wire"
 )
 
@@ -237,8 +235,7 @@ func (c *conn) composeQuery(a *answer) {
 	d := c.driver
 	c.out.epochs = append(c.out.epochs, a.epoch)
 	if fetch, ok := a.query.(*core.FetchQuery); ok {
-		fetch.Locate(d.handles)
-		c.composeFetch(&a.header, fetch.Response)
+		c.composeFetch(&a.header, fetch)
 		return
 	}
 	c.encode(&a.header, a.query.Answer(&d.devices))
@@ -246,17 +243,17 @@ func (c *conn) composeQuery(a *answer) {
 
 // composeFetch sends the records straight from the mapped files, between the bytes
 // that are encoded.
-func (c *conn) composeFetch(h *wire.Header, r *wire.FetchResponse) {
-	o := &c.out
+func (c *conn) composeFetch(h *wire.Header, fetch *core.FetchQuery) {
+	o, r := &c.out, fetch.Response
 	first := len(o.pins)
 	for i := range r.Partitions {
-		p := &r.Partitions[i]
-		if p.Range.Len == 0 {
+		if !fetch.Locate(c.driver.handles, i) {
 			continue
 		}
+		p := &r.Partitions[i]
 		m, bytes, err := c.driver.handles.pin(p.Range.File, p.Range.Pos, p.Range.Len)
 		if err != nil {
-			p.Range, p.Err, p.Changed = log.Range{}, errcode.KafkaStorageError, true
+			fetch.Unreadable(i)
 			continue
 		}
 		o.pins = append(o.pins, m)

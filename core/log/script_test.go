@@ -77,8 +77,10 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		s.files.crash(d.HasArg("process"))
 		return ""
 	default:
-		s.editFiles(d)
-		return s.b.String()
+		if !s.follow(d) {
+			s.editFiles(d)
+			return s.b.String()
+		}
 	}
 	s.printOrders(before)
 	s.printMarks()
@@ -238,6 +240,9 @@ func (s *script) editFiles(d *datadriven.TestData) {
 		to := ""
 		d.ScanArgs(s.t, "to", &to)
 		s.files.put(path.Join(testDir, to), data)
+	case "cat":
+		s.b.Write(data)
+		return
 	case "put":
 		s.files.put(full, []byte(d.Input+"\n"))
 	default:

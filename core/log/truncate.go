@@ -130,7 +130,7 @@ func (l *Log) truncateDone(now clock.Time, r *truncated, o *Orders) {
 	l.highWatermark = l.placeOf(high)
 	l.producers.replicatedTo(high)
 	l.firstDirty, l.uncleanable = min(l.firstDirty, end), false
-	if c.then != nil {
+	if c.then != nil && !l.closing { // a log that closes has them sent again later
 		err := l.AppendReplicated(now, c.then, o)
 		invariant.True(err == nil, "batches fit a log that begins with them")
 		l.MoveHighWatermark(started)

@@ -387,13 +387,14 @@ func (m *replicaMachine) fetch(t *rapid.T, slice *Slice, from, bound int64) {
 // Restart stops the log cleanly and opens it again.
 func (m *replicaMachine) Restart(t *rapid.T) {
 	l := m.d.log
-	if l.Truncating() {
-		t.Skip("the log is being cut")
-	}
 	l.Close(m.d.now, &m.d.orders)
 	m.d.take()
+	if c := m.cut; c != nil && c.inside > 0 { // what was to follow is not appended
+		c.end, c.inside = c.at, 0
+	}
 	m.d.settle()
 	require.True(t, l.Closed())
+	m.cutDone(t)
 	m.d.checkpoint()
 	if rapid.Bool().Draw(t, "power lost after the stop") {
 		m.d.files.crash(false)
@@ -538,4 +539,29 @@ func TestReplicaAgainstModel(t *testing.T) {
 		m := newReplicaMachine(t, mutant.Set{})
 		t.Repeat(rapid.StateMachineActions(m))
 	})
+}
+
+// A log that is abandoned while it waits to be cut is not cut, and one that is cut already
+// ends with that.
+func TestAbandonWhileTruncating(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
+		d := newDevice()
+		_, err := d.start(true)
+		require.NoError(t, err)
+		var b Batches
+		require.NoError(t, b.Parse(append(replicated(t, "at=0"), replicated(t, "at=1")...)))
+		require.NoError(t, d.log.AppendReplicated(d.now, &b, &d.orders))
+		d.take()
+		if ordered {
+			d.settle()
+		}
+		d.log.TruncateTo(d.now, 1, &d.orders)
+		d.take()
+		d.log.Abandon()
+		require.Equal(t, ordered, d.log.Truncating())
+		require.False(t, d.log.Idle())
+		d.settle()
+		require.True(t, d.log.Idle())
+		require.False(t, d.log.Truncating())
+	}
 }
