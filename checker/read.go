@@ -4,6 +4,7 @@ package checker
 type Read struct {
 	Offset int64
 	Hash   uint64 // RecordHash
+	Epoch  int32  // leader epoch of its batch
 }
 
 // Fetched is one partition's part of a Fetch response, as a read_uncommitted
@@ -143,6 +144,55 @@ func (j *Judge) OutOfRange(consumer int, id ReplicaID, offset, committed, called
 	if offset >= p.highestStart && offset <= committed {
 		j.Report(ConsumerContiguity, "out-of-range", "%s: consumer %d may not read %d, "+
 			"log start offset %d, committed %d", p.Name, consumer, offset, p.logStart, committed)
+	}
+}
+
+// Truncation is a consumer's being told that the log ends before its position.
+type Truncation struct {
+	Replica  ReplicaID // who said so
+	Position int64
+	Offset   int64 // where the consumer goes on
+	Called   int64 // Judge.Now when the request was sent
+	Consumer int
+}
+
+// ToldTruncated judges that a consumer was taken back rightly (KIP-320): what it has
+// read was committed, and is not lost without excuse.
+func (j *Judge) ToldTruncated(t *Truncation) {
+	p := j.partitions[t.Replica.PartitionID]
+	if p == nil || p.deleted || p.rots || p.truncatedAt > 0 || p.uncleanEpoch > 0 {
+		return
+	}
+	for o := t.Offset; o < min(t.Position, p.committed); o++ {
+		if p.promised(o) {
+			j.Report(ConsumerContiguity, "taken-back", "%s: node %d took consumer %d back from %d "+
+				"to %d, committed is %d", p.Name, t.Replica.Node, t.Consumer, t.Position, t.Offset,
+				p.committed)
+			return
+		}
+	}
+}
+
+// Witnessed judges at the end all that a consumer has read and not taken back: records
+// that are lost with an excuse it was told of (KIP-320).
+func (j *Judge) Witnessed(consumer int, id PartitionID, seen []Read) {
+	p := j.partitions[id]
+	if p == nil || p.deleted || p.rots || p.named > 1 {
+		return
+	}
+	for _, r := range seen {
+		if r.Offset < p.highestStart {
+			continue
+		}
+		s := p.dataAt(r.Offset)
+		if s == nil && r.Offset < p.committed && p.policy.Compacted {
+			continue
+		}
+		if s == nil || s.hash != 0 && s.hash != r.Hash {
+			j.Report(ConsumerContiguity, "loss-untold", "%s: consumer %d still has a record at %d "+
+				"that is lost, committed is %d", p.Name, consumer, r.Offset, p.committed)
+			return
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 func reads(batch Batch, from int64) []Read {
 	var rs []Read
 	for o := max(from, batch.BaseOffset); o < batch.EndOffset; o++ {
-		rs = append(rs, Read{o, batch.Hash<<8 | uint64(o-batch.BaseOffset+1)})
+		rs = append(rs, Read{Offset: o, Hash: batch.Hash<<8 | uint64(o-batch.BaseOffset+1)})
 	}
 	return rs
 }
@@ -30,17 +30,17 @@ func TestReadPrefix(t *testing.T) {
 	b.fetch(1, 2, reads(two, 2)...)
 	b.fetch(2, 3, reads(two, 3)...)
 	b.expect()
-	b.fetch(3, 0, Read{0, 5})
+	b.fetch(3, 0, Read{Offset: 0, Hash: 5})
 	b.expect("ReadPrefix/changed")
 
 	b = newBench(t, Policy{})
-	b.fetch(1, 0, Read{0, 5})
+	b.fetch(1, 0, Read{Offset: 0, Hash: 5})
 	b.expect("ReadPrefix/uncommitted")
 
 	b = newBench(t, Policy{})
 	b.Fetched(&Fetched{
 		Partition: p0, Called: b.tick(), HighWatermark: 9,
-		Records: []Read{{0, 5}},
+		Records: []Read{{Hash: 5}},
 	})
 	b.expect("ReadPrefix/high-watermark-from-nowhere", "ReadPrefix/phantom")
 
@@ -60,10 +60,10 @@ func TestReadPrefixLearnsFromTheFirstReader(t *testing.T) {
 	b.Appended(p0, batch)
 	b.Written(p0, 1)
 	b.HighWatermark(p0, 1, 1)
-	b.fetch(1, 0, Read{0, 5})
-	b.fetch(2, 0, Read{0, 5})
+	b.fetch(1, 0, Read{Offset: 0, Hash: 5})
+	b.fetch(2, 0, Read{Offset: 0, Hash: 5})
 	b.expect()
-	b.fetch(3, 0, Read{0, 6})
+	b.fetch(3, 0, Read{Offset: 0, Hash: 6})
 	b.expect("ReadPrefix/changed")
 }
 

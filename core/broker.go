@@ -72,6 +72,9 @@ type Broker struct {
 	jobs      map[log.OpID]jobOwner
 	sessions  sessions
 	producers producerIDs
+	fetchers  map[int32]*fetcher // by the node they fetch from
+	pumps     []*fetcher         // may have something to ask at the end of this Step
+	isr       isrChanges
 	deadlines deadlines
 	calls     callPool
 	ready     []*conn // have answers to send at the end of this Step
@@ -134,6 +137,8 @@ func New(o Options) (*Broker, error) {
 		logs:     map[log.ID]*partition{},
 		jobs:     map[log.OpID]jobOwner{},
 		removing: map[string][]*partition{},
+		fetchers: map[int32]*fetcher{},
+		isr:      isrChanges{armed: clock.Never},
 
 		inquiriesArmed: clock.Never, controllerArmed: clock.Never,
 	}
@@ -184,6 +189,9 @@ func (b *Broker) Step(now clock.Time, ev Event, fx *Effects) {
 	}
 	b.expire()
 	b.flushAll()
+	for b.pumpAll() {
+		b.flushAll()
+	}
 	if b.fx.Stopped {
 		b.hangUpAll()
 	}

@@ -168,6 +168,7 @@ func (b *Broker) closeLog(p *partition) {
 		return
 	}
 	b.completeFetches(p)
+	b.unfollow(p)
 	p.state = partitionClosing
 	b.closing++
 	from := len(b.fx.Jobs)

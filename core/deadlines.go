@@ -13,6 +13,9 @@ type deadline struct {
 	conn *conn
 	part *partition
 	link *link
+
+	fetcher *fetcher
+
 	at   clock.Instant
 	seq  uint64
 	kind deadlineKind
@@ -24,6 +27,8 @@ const (
 	connDeadline deadlineKind = iota // the earliest deadline of conn's calls
 	logDeadline
 	roleDeadline
+	fetcherDeadline // the records of its last Fetch are not held
+	isrDeadline     // proposals that wait may be sent
 	highWatermarksDeadline
 	recoveryPointsDeadline
 	logStartsDeadline
@@ -92,6 +97,10 @@ func (b *Broker) pointless(e *deadline) bool {
 		return e.part.armed != e.at || e.part.state != partitionOnline
 	case linkDeadline:
 		return e.link.armed != e.at
+	case fetcherDeadline:
+		return e.fetcher.armed != e.at
+	case isrDeadline:
+		return b.isr.armed != e.at
 	case roleDeadline:
 		return e.part.roleArmed != e.at || e.part.state != partitionOnline
 	default:
@@ -121,6 +130,11 @@ func (b *Broker) expire() {
 			b.tickLog(e.part)
 		case linkDeadline:
 			b.expireLink(e.link)
+		case fetcherDeadline:
+			e.fetcher.armed = clock.Never
+			b.pumpLater(e.fetcher)
+		case isrDeadline:
+			b.isr.armed = clock.Never // askISR runs at the end of every Step
 		case roleDeadline:
 			b.tickRole(e.part)
 		case highWatermarksDeadline, recoveryPointsDeadline, logStartsDeadline:

@@ -38,6 +38,9 @@ type driver struct {
 	onClose    func(core.ConnID)
 	onReport   func(*core.Report)
 	onOrder    func(string)
+	onDial     func(core.Dial)
+	onAsk      func(core.LinkRequest)
+	onHangup   func(core.LinkID)
 }
 
 func newDriver() *driver {
@@ -64,6 +67,9 @@ func newDriver() *driver {
 		onClose:    func(core.ConnID) {},
 		onReport:   func(*core.Report) {},
 		onOrder:    func(string) {},
+		onDial:     func(core.Dial) {},
+		onAsk:      func(core.LinkRequest) {},
+		onHangup:   func(core.LinkID) {},
 	}
 }
 
@@ -104,6 +110,15 @@ func (d *driver) step(ev core.Event) {
 	}
 	for _, id := range fx.Closes {
 		d.onClose(id)
+	}
+	for _, dial := range fx.Dials {
+		d.onDial(dial)
+	}
+	for _, r := range fx.Sends {
+		d.onAsk(r)
+	}
+	for _, id := range fx.Hangups {
+		d.onHangup(id)
 	}
 	d.fatal, d.stopped = fx.Fatal, fx.Stopped
 	d.file(&fx.Orders)

@@ -118,6 +118,7 @@ const (
 	FollowerStarted      // Offset: high watermark, Leader: -1 if there is none
 	HighWatermarkLearned // Offset: high watermark of a follower, which may fall
 	RecordsReplicated    // Offset: first offset that a follower appended
+	ReplicationFailed    // Text: why a follower did not append what it was sent
 	LogTruncated         // Offset: log start, From: log end offset before
 	ISRExpanded          // ISR: as the leader has learnt; EndOffset is not set
 	ISRShrunk            // as ISRExpanded

@@ -1,5 +1,7 @@
 package core
 
+import "github.com/heiban/heiban/core/metadata"
+
 // ParkedNotes returns how many notes of parked Fetches the broker's partitions hold.
 func (b *Broker) ParkedNotes() int {
 	n := 0
@@ -10,3 +12,6 @@ func (b *Broker) ParkedNotes() int {
 	}
 	return n
 }
+
+// Levels are the features that a broker of this software supports.
+func Levels() []metadata.Feature { return levels() }

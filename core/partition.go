@@ -44,6 +44,7 @@ type partition struct {
 	index         int32
 	leaderEpoch   int32 // of the role
 	state         partitionState
+	proposing     bool // in Broker.isr.waiting
 }
 
 type partitionState uint8
@@ -147,9 +148,7 @@ func (b *Broker) tickLog(p *partition) {
 // the jobs from index firstJob on, tells the role, answers who waited, and arms the
 // log's deadline.
 func (b *Broker) logChanged(p *partition, firstJob int) {
-	for _, job := range b.fx.Jobs[firstJob:] {
-		b.jobs[job.Op] = jobOwner{kind: jobOfLog, part: p}
-	}
+	b.jobsOf(p, firstJob)
 	if p.state == partitionDeleted {
 		b.removeIdle(p)
 		return
@@ -162,7 +161,9 @@ func (b *Broker) logChanged(p *partition, firstJob int) {
 		b.metalogChanged()
 		return
 	}
+	from := len(b.fx.Jobs)
 	b.roleSeesLog(p)
+	b.jobsOf(p, from)
 	if written := p.log.WrittenEndOffset(); written != p.written {
 		p.written = written
 		b.answerWritten(p)
@@ -183,6 +184,13 @@ func (b *Broker) logChanged(p *partition, firstJob int) {
 	if at := p.log.Deadline(); at < p.armed {
 		p.armed = at
 		b.deadlines.push(deadline{at: at, part: p, kind: logDeadline})
+	}
+}
+
+// jobsOf notes that the jobs from index first on are of p's log.
+func (b *Broker) jobsOf(p *partition, first int) {
+	for _, job := range b.fx.Jobs[first:] {
+		b.jobs[job.Op] = jobOwner{kind: jobOfLog, part: p}
 	}
 }
 

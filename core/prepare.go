@@ -68,8 +68,16 @@ func rulesOf(cfg *log.Config) batch.Rules {
 	}
 }
 
-// PrepareAnswer does the part of an answer from another node that grows with bytes. A
-// driver calls it before it steps the answer, outside of its lock.
+// PrepareAnswer does the part of an answer from another node that grows with bytes: it
+// finds and checks the batches of a Fetch. A driver calls it before it steps the answer,
+// outside of its lock.
 func PrepareAnswer(resp wire.Response) {
-	_ = resp
+	fetched, ok := resp.(*wire.FetchResponse)
+	if !ok {
+		return
+	}
+	for i := range fetched.Partitions {
+		part := &fetched.Partitions[i]
+		part.BatchErr = part.Batches.Parse(part.Records)
+	}
 }

@@ -97,6 +97,8 @@ func (s *script) printReport(r *core.Report) {
 		s.printf("follower's highWatermark %s=%d", name, r.Offset)
 	case core.LogTruncated:
 		s.printf("truncated %s=%d from=%d", name, r.EndOffset, r.From)
+	case core.ReplicationFailed:
+		s.printf("replication failed %s=%d: %s", name, r.EndOffset, r.Text)
 	case core.ControllerStarted, core.ControllerEnded:
 	case core.BatchAppended, core.TopicDeleted, core.RecordsReplicated:
 	}
@@ -118,13 +120,24 @@ func (s *script) printResponse(r *core.Response, body wire.Response) {
 		for i := range body.Partitions {
 			s.printf("%s %s", head, s.produced(&body.Partitions[i]))
 		}
+		s.printEndpoints(r.Header.Version >= 10, body.NodeEndpoints)
 	case *wire.FetchResponse:
 		s.printFetch(head, body)
+		s.printEndpoints(r.Header.Version >= 16, body.NodeEndpoints)
 	case *kmsg.MetadataResponse:
 		s.printMetadata(head, body)
 	case kmsg.Response:
 		for _, line := range s.others(body) {
 			s.printf("%s %s", head, line)
+		}
+	}
+}
+
+// printEndpoints prints where leaders are, if the version of a response tells.
+func (s *script) printEndpoints(told bool, endpoints []wire.NodeEndpoint) {
+	for _, e := range endpoints {
+		if told {
+			s.printf("  node %d=%s:%d", e.ID, e.Host, e.Port)
 		}
 	}
 }
@@ -139,6 +152,9 @@ func (s *script) produced(p *wire.ProducedPartition) string {
 		return out
 	}
 	out += p.Err.String() + prefixed(": ", p.ErrorMessage)
+	if p.Err == errcode.NotLeaderOrFollower {
+		out += fmt.Sprintf(" leader=%d epoch=%d", p.LeaderID, p.LeaderEpoch)
+	}
 	for _, e := range p.RecordErrors {
 		out += fmt.Sprintf("; record %d: %s", e.Index, e.Message)
 	}
@@ -172,6 +188,9 @@ func (s *script) printFetch(head string, r *wire.FetchResponse) {
 		out += fmt.Sprintf("start=%d high=%d", p.LogStartOffset, p.HighWatermark)
 		if p.LastStableOffset != p.HighWatermark {
 			out += fmt.Sprintf(" stable=%d", p.LastStableOffset)
+		}
+		if p.PreferredReadReplica > 0 {
+			out += fmt.Sprintf(" preferred=%d", p.PreferredReadReplica)
 		}
 		if p.DivergingEpoch >= 0 {
 			out += fmt.Sprintf(" diverging epoch=%d end=%d", p.DivergingEpoch, p.DivergingEndOffset)
@@ -247,6 +266,22 @@ func (s *script) others(r kmsg.Response) []string {
 	case *kmsg.InitProducerIDResponse:
 		add("producer %s", errorOr(r.ErrorCode,
 			fmt.Sprintf("id=%d epoch=%d", r.ProducerID, r.ProducerEpoch)))
+	case *kmsg.BrokerRegistrationResponse:
+		add("registered %s", errorOr(r.ErrorCode, fmt.Sprintf("epoch=%d", r.BrokerEpoch)))
+	case *kmsg.BrokerHeartbeatResponse:
+		add("heard %s", errorOr(r.ErrorCode, fmt.Sprintf("fenced=%t", r.IsFenced)))
+	case *kmsg.AlterPartitionAssignmentsResponse:
+		for _, t := range r.Topics {
+			for _, p := range t.Partitions {
+				add("reassigned %s-%d %s", t.Topic, p.Partition, errorOr(p.ErrorCode, ""))
+			}
+		}
+	case *kmsg.ElectLeadersResponse:
+		for _, t := range r.Topics {
+			for _, p := range t.Partitions {
+				add("elected %s-%d %s", t.Topic, p.Partition, errorOr(p.ErrorCode, ""))
+			}
+		}
 	case *kmsg.ApiVersionsResponse:
 		add("apis=%d %s", len(r.ApiKeys), errorOr(r.ErrorCode, ""))
 		for _, f := range r.SupportedFeatures {

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"math"
 	"strings"
 
 	"github.com/stretchr/testify/require"
@@ -32,6 +33,8 @@ func (s *script) requests() map[string]func() (wire.Request, int16, int16) {
 		"describe-configs":   s.describeConfigs,
 		"describe-log-dirs":  s.describeLogDirs,
 		"unknown-request":    s.unknownRequest,
+		"reassign":           s.reassign,
+		"elect-leaders":      s.electLeaders,
 	}
 }
 
@@ -109,6 +112,10 @@ func (s *script) fetch() (wire.Request, int16, int16) {
 		MaxWaitMillis: int32(s.int("wait", 0)), MinBytes: int32(s.int("min", 1)),
 		MaxBytes: int32(s.int("max", 50<<20)), SessionEpoch: -1,
 	}
+	if req.ReplicaID >= 0 {
+		req.ReplicaEpoch = s.int("life", s.brokerEpoch(req.ReplicaID))
+	}
+	req.Rack = s.string("rack", "")
 	if v, ok := s.args["session"]; ok { // id/epoch
 		id, epoch, _ := strings.Cut(v, "/")
 		req.SessionID, req.SessionEpoch = s.session(id), int32(s.int64("epoch", epoch))
@@ -128,7 +135,8 @@ func (s *script) fetch() (wire.Request, int16, int16) {
 		}
 		l := s.parsePartition(text)
 		p := wire.FetchPartition{
-			Topic: l.name, Partition: l.index, FetchOffset: l.int("offset", 0), LogStartOffset: -1,
+			Topic: l.name, Partition: l.index, FetchOffset: l.int("offset", 0),
+			LogStartOffset: l.int("start", -1), HighWatermark: l.int("high", math.MaxInt64),
 			MaxBytes:           int32(l.int("max", 1<<20)),
 			CurrentLeaderEpoch: int32(l.int("epoch", -1)), LastFetchedEpoch: int32(l.int("last", -1)),
 		}
@@ -201,6 +209,11 @@ func (s *script) createTopics() (wire.Request, int16, int16) {
 		t.ReplicationFactor = int16(l.int("factor", 1))
 		for _, word := range strings.Fields(text)[1:] {
 			key, value, _ := strings.Cut(word, "=")
+			if key == "replicas" {
+				t.NumPartitions, t.ReplicationFactor = -1, -1
+				t.ReplicaAssignment = l.assignments()
+				continue
+			}
 			if key != "partitions" && key != "factor" {
 				t.Configs = append(t.Configs, kmsg.CreateTopicsRequestTopicConfig{
 					Name: key, Value: kmsg.StringPtr(value),

@@ -61,9 +61,14 @@ func (p *partition) logState() replica.LogState {
 }
 
 // assume gives p, whose log is online, the role that the metadata says, or tells the one
-// it has what is new.
+// it has what is new. While its log is being cut that waits: a role begins with where the
+// log stands.
 func (b *Broker) assume(p *partition, m *metadata.Partition) {
+	if p.log.Truncating() {
+		return
+	}
 	said := replicated(m)
+	from := len(b.fx.Jobs)
 	switch {
 	case p.leaderEpoch > m.LeaderEpoch:
 	case p.leaderEpoch == m.LeaderEpoch && p.leader != nil:
@@ -77,6 +82,7 @@ func (b *Broker) assume(p *partition, m *metadata.Partition) {
 	default:
 		b.becomeFollower(p, &said)
 	}
+	b.jobsOf(p, from)
 }
 
 func (b *Broker) becomeLeader(p *partition, said *replica.Partition) {

@@ -43,6 +43,7 @@ type script struct {
 	byName   map[string]wire.TopicID // the last one of a name
 	created  map[string]int32        // topics of a name so far
 	sessions []int32
+	far      farNodes
 	serial   int32
 
 	// Of the command being run.
@@ -62,6 +63,11 @@ func newScript(t *testing.T) *script {
 		s.printf("close conn=%d", id)
 	}
 	s.onReport = s.printReport
+	s.far = farNodes{
+		nodes: map[core.LinkID]int32{}, links: map[int32]core.LinkID{},
+		asked: map[core.LinkID][]core.LinkRequest{},
+	}
+	s.onDial, s.onAsk, s.onHangup = s.dialed, s.asked, s.hungUp
 	s.onOrder = func(order string) { s.printf("%s", order) }
 	return s
 }
@@ -118,6 +124,13 @@ func (s *script) controls() map[string]func() {
 			s.step(&core.ShutdownRequested{})
 		},
 		"cluster": func() { s.options.ClusterID = s.args["id"] },
+
+		"broker":    s.registerBroker,
+		"heartbeat": func() { s.heartbeat(int32(s.int("id", 2)), s.has("fence")) },
+		"link-up":   s.linkUp,
+		"link-down": s.linkDown,
+		"answer":    s.answer,
+		"log":       s.showLog,
 
 		"logs":  s.listLogs,
 		"notes": func() { s.printf("notes=%d", s.broker.ParkedNotes()) },

@@ -408,6 +408,9 @@ func (s *Server) logReports(reports []core.Report) {
 		case core.LogTruncated:
 			s.logger.Info("log truncated", append(args, "leaderEpoch", r.Epoch,
 				"logEndOffset", r.EndOffset, "from", r.From)...)
+		case core.ReplicationFailed:
+			s.logger.Warn("replication failed", append(args, "leaderEpoch", r.Epoch,
+				"logEndOffset", r.EndOffset)...)
 		case core.ControllerStarted:
 			s.logger.Info("controller is active", "epoch", r.Epoch)
 		case core.ControllerEnded:

@@ -15,6 +15,7 @@ type TopicSpec struct {
 	Name       string
 	Configs    []TopicConfig
 	Partitions int32
+	Replicas   int16 // 0: 1
 }
 
 // TopicConfig is one configuration of a topic.
@@ -23,10 +24,25 @@ type TopicConfig struct{ Name, Value string }
 // AdminOps says how often an admin does what, relative to one another.
 type AdminOps struct {
 	Create, Delete, Describe, Grow, Alter, DeleteRecords int64
+	Reassign                                             int64 // or cancel a reassignment
+	ElectPreferred, ElectUnclean                         int64
+	DescribeConfigs                                      int64
+}
+
+// weights are the shares in the order of doSomething.
+func (o *AdminOps) weights() []int64 {
+	return []int64{
+		o.Create, o.Delete, o.Describe, o.Grow, o.Alter, o.DeleteRecords, o.Reassign,
+		o.ElectPreferred, o.ElectUnclean, o.DescribeConfigs,
+	}
 }
 
 func (o *AdminOps) sum() int64 {
-	return o.Create + o.Delete + o.Describe + o.Grow + o.Alter + o.DeleteRecords
+	sum := int64(0)
+	for _, weight := range o.weights() {
+		sum += weight
+	}
+	return sum
 }
 
 // AdminConfig says what a simulated administrator does: first it creates topics,
@@ -133,9 +149,7 @@ func (a *Admin) work() {
 func (a *Admin) doSomething(conn *clientConn) {
 	o := &a.config.Ops
 	n := a.rand.Below(o.sum())
-	for i, weight := range []int64{
-		o.Create, o.Delete, o.Describe, o.Grow, o.Alter, o.DeleteRecords,
-	} {
+	for i, weight := range o.weights() {
 		if n -= weight; n >= 0 {
 			continue
 		}
@@ -152,6 +166,14 @@ func (a *Admin) doSomething(conn *clientConn) {
 			a.alter(conn, a.known())
 		case 5:
 			a.deleteRecords(conn, a.known())
+		case 6:
+			a.reassign(conn, a.known())
+		case 7:
+			a.elect(conn, a.known(), preferredElection)
+		case 8:
+			a.elect(conn, a.known(), uncleanElection)
+		case 9:
+			a.describeConfigs(conn, a.known())
 		}
 		return
 	}
@@ -173,7 +195,7 @@ func (a *Admin) ask(conn *clientConn, req kmsg.Request, kind checker.OpKind, top
 
 func (a *Admin) create(conn *clientConn, spec *TopicSpec, setup bool) {
 	t := kmsg.NewCreateTopicsRequestTopic()
-	t.Topic, t.NumPartitions, t.ReplicationFactor = spec.Name, spec.Partitions, 1
+	t.Topic, t.NumPartitions, t.ReplicationFactor = spec.Name, spec.Partitions, max(spec.Replicas, 1)
 	for _, c := range spec.Configs {
 		config := kmsg.NewCreateTopicsRequestTopicConfig()
 		config.Name, config.Value = c.Name, kmsg.StringPtr(c.Value)
@@ -251,22 +273,6 @@ func (a *Admin) alter(conn *clientConn, spec *TopicSpec) {
 	a.ask(conn, req, checker.OpOther, spec.Name, "alter "+choice.Name+"="+choice.Value)
 }
 
-// deleteRecords deletes what is before some offset, which may be out of range.
-func (a *Admin) deleteRecords(conn *clientConn, spec *TopicSpec) {
-	p := kmsg.NewDeleteRecordsRequestTopicPartition()
-	p.Partition = int32(a.rand.Below(int64(spec.Partitions)))
-	p.Offset = -1
-	if a.rand.Chance(900_000) {
-		p.Offset = a.rand.LogUniform(1, 2000)
-	}
-	t := kmsg.NewDeleteRecordsRequestTopic()
-	t.Topic, t.Partitions = spec.Name, append(t.Partitions, p)
-	req := kmsg.NewPtrDeleteRecordsRequest()
-	req.Version, req.TimeoutMillis = int16(a.rand.Between(0, 2)), a.millis()
-	req.Topics = append(req.Topics, t)
-	a.ask(conn, req, checker.OpOther, spec.Name, fmt.Sprintf("delete records before %d", p.Offset))
-}
-
 func (a *Admin) millis() int32 { return int32(max(int64(a.timeout/clock.Millisecond)/2, 1)) }
 
 // answer takes in what became of an operation.
@@ -275,6 +281,9 @@ func (a *Admin) answer(call *adminCall, resp kmsg.Response) {
 	outcome, id, code := outcomeOf(resp)
 	op := a.config.Judge.Return(call.ref, outcome)
 	op.Err = code
+	if did := errcode.Code(code); did == errcode.InvalidReplicationFactor {
+		op.Kind = checker.OpOther // the controller knows too few brokers yet: nothing was done
+	}
 	if op.Kind == checker.OpCreate || op.Kind == checker.OpDescribe {
 		op.TopicID = id
 		if outcome == checker.Done && id != (checker.TopicID{}) {

@@ -22,6 +22,7 @@ type ConsumerConfig struct {
 	Interval   clock.Duration // between fetches, on average
 	Probe      clock.Duration // between questions for offsets, on average; 0: none
 	Audit      bool           // read everything again once the faults are over
+	Rack       string         // read from a replica there (KIP-392); empty: from leaders
 }
 
 // Consumer is a simulated consumer without group: it reads all partitions of its
@@ -31,40 +32,57 @@ type Consumer struct {
 	catalog  catalog
 	config   ConsumerConfig
 	parts    []*consumedPart
+	fetchers []*fetcher    // one for each node
 	next     clock.Instant // of the next fetch
 	probe    clock.Instant
 	version  int16
 	listed   int16 // version of ListOffsets
 	latest   bool  // where to begin, and to begin again
-	fetching bool
 
 	maxWaitMillis int32
 	minBytes      int32
 	maxBytes      int32
 	partMaxBytes  int32
 
-	// The fetch session (KIP-227).
-	sessions     bool
-	sessionID    int32
-	sessionEpoch int32
+	sessions  bool // KIP-227
+	validates bool // its positions whenever there is another leader (KIP-320)
+	diverges  bool // sends the epoch it fetched last, to be told of divergence (KIP-595)
+}
+
+// fetcher is a consumer's fetches from one node, one at a time.
+type fetcher struct {
+	node     int32
+	session  int32 // its id (KIP-227)
+	epoch    int32 // of the session
+	fetching bool
 }
 
 // consumedPart is one partition as its consumer sees it.
 type consumedPart struct {
-	topic    string
-	id       checker.PartitionID
-	position int64 // -1: to be asked for
-	told     int64 // fetch offset that the session knows of, -1: none
-	asking   bool
-	gone     bool
+	topic     string
+	id        checker.PartitionID
+	position  int64 // -1: to be asked for
+	last      int32 // leader epoch of what was read before the position; -1: not known
+	validated int32 // leader epoch for which the position is known to be good
+	asking    bool
+	gone      bool
+
+	told      int64 // fetch offset that a session knows of, -1: none
+	toldEpoch int32 // and leader epoch
+	toldTo    int32 // the session's node
+
+	preferred int32 // who to fetch from instead of the leader, -1: nobody
+	until     clock.Instant
+
+	seen []checker.Read // all that was read, and not taken back
 }
 
 type fetchCall struct {
-	parts  []*consumedPart // of the request or its session
-	from   []int64         // their positions at the call
-	known  []int64         // what the judge knew to be committed of each
-	called int64           // judge's clock at the call
-	node   int32
+	fetcher *fetcher
+	parts   []*consumedPart // of the request or its session
+	from    []int64         // their positions at the call
+	known   []int64         // what the judge knew to be committed of each
+	called  int64           // judge's clock at the call
 }
 
 type listCall struct {
@@ -85,6 +103,8 @@ func NewConsumer(c ConsumerConfig) *Consumer {
 	k.listed = int16(r.Between(1, 11))
 	k.latest = r.Chance(200_000)
 	k.sessions = k.version >= 7 && r.Chance(600_000)
+	k.validates = k.version >= 9 && c.Nodes > 1 && r.Chance(700_000)
+	k.diverges = k.validates && k.version >= 12 && r.Chance(500_000)
 	k.maxWaitMillis = int32(r.Below(min(500, int64(k.timeout/clock.Millisecond)/2)))
 	k.minBytes = int32(r.LogUniform(1, 3000)) - 1
 	k.maxBytes = int32(r.LogUniform(1, 1<<20))
@@ -102,6 +122,8 @@ func (k *Consumer) Step(now clock.Time, ev ActorEvent, out *ActorOrders) {
 		k.assign()
 	case *fetchCall:
 		k.fetched(call, ev.Response.(*kmsg.FetchResponse))
+	case *validateCall:
+		k.answeredValidation(call, ev.Response.(*kmsg.OffsetForLeaderEpochResponse))
 	case *listCall:
 		k.answeredList(call, ev.Response.(*kmsg.ListOffsetsResponse))
 	}
@@ -123,8 +145,13 @@ func (k *Consumer) lost(what any) {
 	case metadataCall:
 		k.catalog.learn(&k.caller, nil)
 	case *fetchCall:
-		k.fetching = false
-		k.closeSession()
+		call.fetcher.fetching = false
+		k.closeSession(call.fetcher)
+		for _, p := range call.parts {
+			p.preferred = -1
+		}
+	case *validateCall:
+		call.part.asking = false
 	case *listCall:
 		call.part.asking = false
 		k.config.Judge.Return(call.ref, checker.Unknown)
@@ -148,12 +175,15 @@ func (k *Consumer) hurry() {
 func (k *Consumer) startAgain() {
 	k.latest = false
 	for _, p := range k.parts {
-		p.position, p.asking = -1, false
+		p.position, p.asking, p.last, p.seen = -1, false, -1, nil
 	}
-	if k.fetching {
+	for _, f := range k.fetchers {
+		if !f.fetching {
+			continue
+		}
 		// The answer on its way is for the old positions.
 		for _, conn := range k.conns {
-			if conn.lane == laneData {
+			if conn.lane == laneData && conn.node == f.node {
 				for _, call := range k.hangUp(conn) {
 					k.lost(call.what)
 				}
@@ -169,7 +199,7 @@ func (k *Consumer) Deadline() clock.Instant {
 	if !k.catalog.asking {
 		at = min(at, k.catalog.due)
 	}
-	if !k.fetching && len(k.parts) > 0 {
+	if len(k.parts) > 0 && (k.next > k.now.Mono || !k.busy()) {
 		at = min(at, k.next)
 	}
 	if k.config.Probe > 0 {
@@ -213,7 +243,9 @@ func (k *Consumer) assign() {
 		}
 	}
 	if len(kept) < len(k.parts) {
-		k.closeSession()
+		for _, f := range k.fetchers {
+			k.closeSession(f)
+		}
 	}
 	k.parts = kept
 	for i := range k.catalog.topics {
@@ -231,7 +263,9 @@ func (k *Consumer) adopt(t *topicView, index int32) {
 			return
 		}
 	}
-	k.parts = append(k.parts, &consumedPart{topic: t.name, id: id, position: -1, told: -1})
+	k.parts = append(k.parts, &consumedPart{
+		topic: t.name, id: id, position: -1, told: -1, last: -1, validated: -1, preferred: -1,
+	})
 }
 
 // work asks for what is due.
@@ -245,12 +279,13 @@ func (k *Consumer) work() {
 			}
 			k.list(p, target, true)
 		}
+		k.validate(p)
 	}
 	if k.config.Probe > 0 && k.now.Mono >= k.probe && len(k.parts) > 0 {
 		k.probe = k.now.Mono.Add(clock.Duration(k.rand.Exponential(int64(k.config.Probe))) + 1)
 		k.ask()
 	}
-	if !k.fetching && k.now.Mono >= k.next {
+	if k.now.Mono >= k.next {
 		k.fetch()
 	}
 }
@@ -281,6 +316,9 @@ func (k *Consumer) list(p *consumedPart, target int64, reset bool) {
 	}
 	rp := kmsg.NewListOffsetsRequestTopicPartition()
 	rp.Partition, rp.Timestamp, rp.CurrentLeaderEpoch = p.id.Index, target, -1
+	if k.validates && k.listed >= 4 {
+		rp.CurrentLeaderEpoch = k.catalog.epoch(p.topic, p.id.Index)
+	}
 	t := kmsg.NewListOffsetsRequestTopic()
 	t.Topic, t.Partitions = p.topic, append(t.Partitions, rp)
 	req := kmsg.NewPtrListOffsetsRequest()
@@ -321,7 +359,6 @@ func (k *Consumer) answeredList(call *listCall, resp *kmsg.ListOffsetsResponse) 
 	}
 	k.config.Judge.Return(call.ref, outcome).Offset = part.Offset
 	if call.reset && call.part.position < 0 {
-		call.part.position = part.Offset
-		k.config.Judge.Positioned(k.client, call.part.id, part.Offset)
+		k.position(call.part, part.Offset)
 	}
 }

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/heiban/heiban/checker"
@@ -8,51 +10,104 @@ import (
 	"github.com/heiban/heiban/core/errcode"
 )
 
-// fetch asks for all partitions that have a position, of one leader.
-func (k *Consumer) fetch() {
-	call := &fetchCall{}
-	node := int32(-1)
+// busy reports whether a fetch is on its way to every node that has something to read.
+func (k *Consumer) busy() bool {
 	for _, p := range k.parts {
-		leader := k.catalog.leader(p.topic, p.id.Index)
-		if p.position < 0 || leader < 0 || node >= 0 && leader != node {
+		if node, ready := k.source(p); ready && !k.fetcher(node).fetching {
+			return false
+		}
+	}
+	return true
+}
+
+// source returns whom to fetch a partition from, and false if that must wait.
+func (k *Consumer) source(p *consumedPart) (node int32, ready bool) {
+	if p.position < 0 || k.unvalidated(p) {
+		return -1, false
+	}
+	if p.preferred >= 0 && k.now.Mono < p.until {
+		return p.preferred, true
+	}
+	leader := k.catalog.leader(p.topic, p.id.Index)
+	return leader, leader >= 0
+}
+
+// fetcher returns the fetches from a node.
+func (k *Consumer) fetcher(node int32) *fetcher {
+	for _, f := range k.fetchers {
+		if f.node == node {
+			return f
+		}
+	}
+	f := &fetcher{node: node}
+	k.fetchers = append(k.fetchers, f)
+	return f
+}
+
+// fetch asks each node for all partitions that are to be read there and have a
+// position.
+func (k *Consumer) fetch() {
+	asked := false
+	for node := range k.nodes {
+		f := k.fetcher(node)
+		if f.fetching {
 			continue
 		}
-		node = leader
-		call.parts = append(call.parts, p)
-		call.from = append(call.from, p.position)
-		call.known = append(call.known, k.committed(p))
+		call := &fetchCall{fetcher: f}
+		for _, p := range k.parts {
+			if from, ready := k.source(p); ready && from == node {
+				call.parts = append(call.parts, p)
+				call.from = append(call.from, p.position)
+				call.known = append(call.known, k.committed(p))
+			}
+		}
+		if len(call.parts) == 0 {
+			continue
+		}
+		if conn := k.ready(node, laneData); conn != nil {
+			asked = true
+			k.fetchFrom(conn, call)
+		}
 	}
-	if node < 0 {
-		k.next = k.now.Mono.Add(k.catalog.retry)
-		return
+	wait := clock.Duration(k.rand.Exponential(int64(k.config.Interval))) + 1
+	if !asked {
+		wait = max(wait, min(k.backoff, k.catalog.retry))
 	}
-	conn := k.ready(node, laneData)
-	if conn == nil {
-		k.next = k.now.Mono.Add(k.backoff)
-		return
-	}
+	k.next = k.now.Mono.Add(wait)
+}
+
+// fetchFrom asks one node.
+func (k *Consumer) fetchFrom(conn *clientConn, call *fetchCall) {
+	f := call.fetcher
 	req := kmsg.NewPtrFetchRequest()
-	req.Version, req.ReplicaID = k.version, -1
+	req.Version, req.ReplicaID, req.Rack = k.version, -1, k.config.Rack
 	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = k.maxWaitMillis, k.minBytes, k.maxBytes
 	req.SessionID, req.SessionEpoch = 0, -1
 	if k.sessions {
-		req.SessionID, req.SessionEpoch = k.sessionID, k.sessionEpoch
+		req.SessionID, req.SessionEpoch = f.session, f.epoch
 	}
-	k.forget(req)
+	k.forget(req, call)
 	for _, p := range call.parts {
-		if k.sessionEpoch > 0 && p.told == p.position {
+		epoch := int32(-1)
+		if k.validates {
+			epoch = p.validated
+		}
+		if f.epoch > 0 && p.told == p.position && p.toldTo == f.node && p.toldEpoch == epoch {
 			continue
 		}
-		p.told = p.position
+		p.told, p.toldTo, p.toldEpoch = p.position, f.node, epoch
 		rp := kmsg.NewFetchRequestTopicPartition()
 		rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = p.id.Index, p.position, k.partMaxBytes
-		rp.CurrentLeaderEpoch, rp.LastFetchedEpoch, rp.LogStartOffset = -1, -1, -1
+		rp.CurrentLeaderEpoch, rp.LastFetchedEpoch, rp.LogStartOffset = epoch, -1, -1
+		if k.diverges {
+			rp.LastFetchedEpoch = p.last
+		}
 		t := fetchTopic(req, p)
 		t.Partitions = append(t.Partitions, rp)
 	}
-	call.called, call.node = k.config.Judge.Now(), node
+	call.called = k.config.Judge.Now()
 	k.call(conn, req, call)
-	k.fetching = true
+	f.fetching = true
 }
 
 func (k *Consumer) committed(p *consumedPart) int64 {
@@ -62,10 +117,11 @@ func (k *Consumer) committed(p *consumedPart) int64 {
 	return -1
 }
 
-// forget takes partitions without position out of the session.
-func (k *Consumer) forget(req *kmsg.FetchRequest) {
+// forget takes partitions that are not read now out of the session.
+func (k *Consumer) forget(req *kmsg.FetchRequest, call *fetchCall) {
 	for _, p := range k.parts {
-		if p.position >= 0 || p.told < 0 || k.sessionEpoch == 0 {
+		if p.told < 0 || p.toldTo != call.fetcher.node || call.fetcher.epoch == 0 ||
+			slices.Contains(call.parts, p) {
 			continue
 		}
 		p.told = -1
@@ -87,26 +143,28 @@ func fetchTopic(req *kmsg.FetchRequest, p *consumedPart) *kmsg.FetchRequestTopic
 	return &req.Topics[len(req.Topics)-1]
 }
 
-// closeSession makes the next fetch a full one.
-func (k *Consumer) closeSession() {
-	k.sessionID, k.sessionEpoch = 0, 0
+// closeSession makes the next fetch from a node a full one.
+func (k *Consumer) closeSession(f *fetcher) {
+	f.session, f.epoch = 0, 0
 	for _, p := range k.parts {
-		p.told = -1
+		if p.toldTo == f.node {
+			p.told = -1
+		}
 	}
 }
 
 // fetched takes in an answer.
 func (k *Consumer) fetched(call *fetchCall, resp *kmsg.FetchResponse) {
-	k.fetching = false
-	k.next = k.now.Mono.Add(clock.Duration(k.rand.Exponential(int64(k.config.Interval))) + 1)
+	f := call.fetcher
+	f.fetching = false
 	if code := errcode.Code(resp.ErrorCode); code != errcode.None {
-		k.closeSession()
+		k.closeSession(f)
 		if code != errcode.FetchSessionIDNotFound && code != errcode.InvalidFetchSessionEpoch {
 			k.catalog.stale(k.now.Mono)
 		}
 		return
 	}
-	k.follow(resp)
+	k.follow(f, resp)
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
 		for j := range t.Partitions {
@@ -126,17 +184,17 @@ func (k *Consumer) fetched(call *fetchCall, resp *kmsg.FetchResponse) {
 }
 
 // follow keeps the session in step with the broker.
-func (k *Consumer) follow(resp *kmsg.FetchResponse) {
+func (k *Consumer) follow(f *fetcher, resp *kmsg.FetchResponse) {
 	switch {
 	case !k.sessions:
-		k.closeSession()
+		k.closeSession(f)
 	case resp.SessionID == 0:
-		k.closeSession() // the broker keeps no session for us
-	case k.sessionEpoch == 1<<31-1:
-		k.sessionEpoch = 1
+		k.closeSession(f) // the broker keeps no session for us
+	case f.epoch == 1<<31-1:
+		f.epoch = 1
 	default:
-		k.sessionID = resp.SessionID
-		k.sessionEpoch++
+		f.session = resp.SessionID
+		f.epoch++
 	}
 }
 
@@ -145,22 +203,26 @@ func (k *Consumer) takeIn(
 	call *fetchCall, index int, part *kmsg.FetchResponseTopicPartition,
 ) {
 	p := call.parts[index]
-	switch errcode.Code(part.ErrorCode) {
+	node := call.fetcher.node
+	switch code := errcode.Code(part.ErrorCode); code {
 	case errcode.None:
 	case errcode.OffsetOutOfRange:
-		k.config.Judge.OutOfRange(k.client,
-			checker.ReplicaID{PartitionID: p.id, Node: call.node},
-			p.position, call.known[index], call.called)
-		p.position = -1
+		k.outOfRange(call, index)
 		return
 	default:
 		k.catalog.stale(k.now.Mono)
-		p.told = -1
+		k.catalog.hint(p.topic, p.id.Index, part.CurrentLeader.LeaderID,
+			part.CurrentLeader.LeaderEpoch)
+		p.told, p.preferred = -1, -1
+		return
+	}
+	if part.DivergingEpoch.EndOffset >= 0 && k.diverges {
+		k.truncated(p, node, part.DivergingEpoch.Epoch, part.DivergingEpoch.EndOffset, call.called)
 		return
 	}
 	f := checker.Fetched{
 		Partition: p.id, FetchOffset: p.position, HighWatermark: part.HighWatermark,
-		LogStart: 0, Called: call.called, Consumer: k.client, Node: call.node,
+		LogStart: 0, Called: call.called, Consumer: k.client, Node: node,
 	}
 	if k.version >= 5 {
 		f.LogStart = part.LogStartOffset
@@ -169,6 +231,23 @@ func (k *Consumer) takeIn(
 	k.config.Judge.Fetched(&f)
 	k.note(p, &f, call.called)
 	p.position = f.End
+	if part.PreferredReadReplica >= 0 && k.version >= 11 {
+		p.preferred, p.until = part.PreferredReadReplica, k.now.Mono.Add(k.catalog.maxAge)
+	}
+}
+
+// outOfRange is what a consumer does that may not read where it is: it begins again, or
+// goes back to the leader if it asked another.
+func (k *Consumer) outOfRange(call *fetchCall, index int) {
+	p := call.parts[index]
+	if p.preferred == call.fetcher.node {
+		p.preferred, p.told = -1, -1
+		return
+	}
+	k.config.Judge.OutOfRange(k.client,
+		checker.ReplicaID{PartitionID: p.id, Node: call.fetcher.node},
+		p.position, call.known[index], call.called)
+	p.position, p.last, p.seen = -1, -1, nil
 }
 
 // read decodes the batches of an answer. It returns the next position.
@@ -189,10 +268,15 @@ func (k *Consumer) read(p *consumedPart, data []byte, f *checker.Fetched) int64 
 			if r.Offset >= p.position {
 				f.Records = append(f.Records, checker.Read{
 					Offset: r.Offset, Hash: checker.RecordHash(r.Key, r.Value),
+					Epoch: b.LeaderEpoch,
 				})
 			}
 		}
 		next = max(next, b.EndOffset)
+		p.last = b.LeaderEpoch
+	}
+	if k.validates {
+		p.seen = append(p.seen, f.Records...)
 	}
 	return next
 }

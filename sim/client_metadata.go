@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/heiban/heiban/checker"
@@ -25,6 +27,7 @@ type topicView struct {
 	name       string
 	id         checker.TopicID
 	partitions []partitionView // by index
+	misses     int             // answers in a row that know nothing of it
 }
 
 type partitionView struct {
@@ -72,30 +75,87 @@ func (k *catalog) request() *kmsg.MetadataRequest {
 	return req
 }
 
-// learn takes in an answer, or nil if there will be none.
+// missesMax is how many answers in a row must know nothing of a topic before a client
+// believes that it is gone: a node may not have heard of it yet.
+const missesMax = 3
+
+// learn takes in an answer, or nil if there will be none. What is known of leaders gives
+// way only to what is newer (KIP-320): a node may lag behind.
 func (k *catalog) learn(c *caller, resp *kmsg.MetadataResponse) {
 	k.asking = false
 	k.due = c.now.Mono.Add(k.retry)
 	if resp == nil {
 		return
 	}
-	k.topics = k.topics[:0]
+	found := 0
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
-		if errcode.Code(t.ErrorCode) != errcode.None || t.Topic == nil {
+		if t.Topic == nil {
 			continue
 		}
-		view := topicView{name: *t.Topic, id: t.TopicID}
-		view.partitions = make([]partitionView, len(t.Partitions))
-		for _, p := range t.Partitions {
-			if int(p.Partition) < len(view.partitions) {
-				view.partitions[p.Partition] = partitionView{leader: p.Leader, epoch: p.LeaderEpoch}
-			}
+		if errcode.Code(t.ErrorCode) != errcode.None {
+			k.missed(*t.Topic, c.nodes)
+			continue
 		}
-		k.topics = append(k.topics, view)
+		found++
+		k.learnTopic(t)
 	}
-	if len(k.topics) == len(k.wanted) {
+	slices.SortFunc(k.topics, func(a, b topicView) int {
+		return slices.Index(k.wanted, a.name) - slices.Index(k.wanted, b.name)
+	})
+	if found == len(k.wanted) {
 		k.due = c.now.Mono.Add(k.maxAge)
+	}
+}
+
+// missed notes that a node knows nothing of a topic. Where there is one node only, it
+// is right.
+func (k *catalog) missed(name string, nodes int32) {
+	t := k.topic(name)
+	if t == nil {
+		return
+	}
+	t.misses++
+	if nodes == 1 || t.misses >= missesMax {
+		k.topics = slices.DeleteFunc(k.topics, func(o topicView) bool { return o.name == name })
+	}
+}
+
+func (k *catalog) learnTopic(t *kmsg.MetadataResponseTopic) {
+	view := topicView{name: *t.Topic, id: t.TopicID}
+	view.partitions = make([]partitionView, len(t.Partitions))
+	for _, p := range t.Partitions {
+		if int(p.Partition) < len(view.partitions) {
+			view.partitions[p.Partition] = partitionView{leader: p.Leader, epoch: p.LeaderEpoch}
+		}
+	}
+	old := k.topic(view.name)
+	if old == nil {
+		k.topics = append(k.topics, view)
+		return
+	}
+	if old.id == view.id {
+		for i := range old.partitions {
+			if i < len(view.partitions) && old.partitions[i].epoch <= view.partitions[i].epoch {
+				continue
+			}
+			if i >= len(view.partitions) {
+				view.partitions = append(view.partitions, old.partitions[i])
+			}
+			view.partitions[i] = old.partitions[i]
+		}
+	}
+	*old = view
+}
+
+// hint takes in what a broker that does not lead says of who does (KIP-951).
+func (k *catalog) hint(name string, index, leader, epoch int32) {
+	t := k.topic(name)
+	if t == nil || int(index) >= len(t.partitions) || leader < 0 {
+		return
+	}
+	if p := &t.partitions[index]; epoch > p.epoch {
+		*p = partitionView{leader: leader, epoch: epoch}
 	}
 }
 
@@ -113,6 +173,14 @@ func (k *catalog) topic(name string) *topicView {
 func (k *catalog) leader(name string, index int32) int32 {
 	if t := k.topic(name); t != nil && int(index) < len(t.partitions) {
 		return t.partitions[index].leader
+	}
+	return -1
+}
+
+// epoch returns the leader epoch of a partition, or -1.
+func (k *catalog) epoch(name string, index int32) int32 {
+	if t := k.topic(name); t != nil && int(index) < len(t.partitions) {
+		return t.partitions[index].epoch
 	}
 	return -1
 }

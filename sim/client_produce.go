@@ -222,6 +222,8 @@ func (p *Producer) settle(b *produceBatch, part *kmsg.ProduceResponseTopicPartit
 		p.fail(b, part.ErrorCode)
 	default:
 		p.catalog.stale(p.now.Mono)
+		p.catalog.hint(q.topic, q.id.Index, part.CurrentLeader.LeaderID,
+			part.CurrentLeader.LeaderEpoch)
 		p.retry(b)
 	}
 }

@@ -14,6 +14,7 @@ type Config struct {
 	Seed       uint64
 	Nodes      int               // brokers, with ids from 0; default 1
 	Properties map[string]string // of every broker, over those of the Tunables
+	Racks      []string          // of the nodes by id; nil: none has one
 	Tunables   *Tunables         // nil: drawn from the seed
 	Plan       []Fault           // nil: drawn from the seed; empty: no faults
 	Faults     PlanOptions       // how the plan is drawn

@@ -99,6 +99,9 @@ func (n *node) options() core.Options {
 	for key, value := range w.config.Properties { // in any order
 		o.Properties[key] = value
 	}
+	if int(n.id) < len(w.config.Racks) {
+		o.Properties["broker.rack"] = w.config.Racks[n.id]
+	}
 	o.Settings.Check = true
 	o.Settings.Mutants = w.mutants
 	for i := range o.Seed {

@@ -347,6 +347,11 @@ func (o *Oracle) Finish(clock.Instant) []Violation {
 				p.Name, p.HighWatermark(), p.LogEnd())
 		}
 	}
+	for _, c := range o.clients {
+		if w, ok := c.(interface{ Witness() }); ok {
+			w.Witness()
+		}
+	}
 	o.judge.CheckTopics()
 	o.judge.CheckLogs()
 	return o.Found()

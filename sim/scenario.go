@@ -73,7 +73,9 @@ func (s *Scenario) Run(seed uint64, o *RunOptions) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	judge := checker.NewJudge(checker.Limits{SequenceMax: c.Tunables.Settings.SequenceMax})
+	judge := checker.NewJudge(checker.Limits{
+		SequenceMax: c.Tunables.Settings.SequenceMax, Voters: max(c.Nodes, 1),
+	})
 	oracle = NewOracle(w, judge, setup.policyOf, setup.populate(w, judge))
 	w.Observe(oracle)
 	for _, observer := range o.Observers {

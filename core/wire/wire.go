@@ -140,7 +140,8 @@ type FetchResponse struct {
 	Incremental    bool // leave out partitions that turn out to have nothing to say
 }
 
-// FetchedPartition is one partition's part of a Fetch response.
+// FetchedPartition is one partition's part of a Fetch response. Fields below the blank
+// line are filled in by core.PrepareAnswer at the broker that fetches.
 type FetchedPartition struct {
 	Topic                string
 	Aborted              []AbortedTransaction
@@ -162,6 +163,9 @@ type FetchedPartition struct {
 	Err                  errcode.Code
 	NullAborted          bool // read_uncommitted
 	Changed              bool // worth a line in an incremental response without records
+
+	Batches  log.Batches // of Records
+	BatchErr error       // what is wrong with Records
 }
 
 // AbortedTransaction tells a read_committed consumer what to skip.
