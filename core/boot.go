@@ -236,10 +236,10 @@ func (b *Broker) metalogRecovered(r *log.Recovered) {
 	b.logChanged(m, from)
 	start, end := m.log.LogStartOffset(), m.log.WrittenEndOffset()
 	slice, _ := m.log.SliceFrom(start, end)
-	self := quorum.NodeID(b.options.NodeID)
 	b.order(&openQuorum{
-		slice: slice, dir: m.path(), from: start, to: end, node: self,
-		voters: []quorum.NodeID{self}, clean: m.dir.found.Clean,
+		slice: slice, dir: m.path(), from: start, to: end,
+		node: quorum.NodeID(b.options.NodeID), voters: b.firstVoters(),
+		clean: m.dir.found.Clean,
 	}, jobOwner{kind: jobOpenQuorum, part: m})
 }
 

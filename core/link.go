@@ -237,6 +237,9 @@ func (b *Broker) lose(l *link, err error) {
 	l.id, l.open, l.sent, l.tells = 0, false, 0, 0
 	b.backOff(l)
 	b.disappoint(lost, cmp.Or(err, errLinkLost))
+	if l.kind == raftLink {
+		b.raftLost(l.node)
+	}
 }
 
 // disappoint tells who asked that no answer will come.

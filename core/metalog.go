@@ -30,6 +30,8 @@ type metalog struct {
 	baseEnd int64           // the offset after it
 	entries []logEntry      // of the log as ordered
 	storing []storing       // in the order of tokens
+	orders  []logOrder      // that wait for the log
+	ordered uint64          // counts them
 	state   hardStates
 
 	image   *metadata.Image // folded from all that is committed; see Broker.image
@@ -181,10 +183,14 @@ func (b *Broker) apply(c commit, records []metadata.Record, end int64) {
 	case m.holds: // no client waits, but other brokers may
 		m.held = append(m.held, &opening{image: o.image, delta: o.delta, left: 1})
 		b.opened(o)
-	case b.phase == booting: // the logs that there are will be opened
-		b.publish(o.image)
+	case b.phase == booting: // what there is by then will be opened
+		if m.caughtUp {
+			b.publish(o.image)
+		}
 		b.opened(o)
-		b.imageFollowed()
+		if m.caughtUp {
+			b.imageFollowed()
+		}
 	default:
 		b.publish(o.image)
 		b.follow(o.delta, o)

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/heiban/heiban/core/log"
-	"github.com/heiban/heiban/core/metadata"
 	"github.com/heiban/heiban/core/quorum"
 )
 
@@ -39,8 +38,7 @@ type quorumFound struct {
 // foundEntry is one batch of the log, with the records in it.
 type foundEntry struct {
 	quorum.Entry
-	records []metadata.Record
-	end     int64 // the offset after it
+	logEntry
 }
 
 // Run reads the newest snapshot that the log goes on from, the log after it, and the
@@ -175,7 +173,7 @@ func (j *openQuorum) readLog(d *log.Devices, f *quorumFound) error {
 		}
 		index++
 		next = h.NextOffset()
-		found := foundEntry{end: next}
+		found := foundEntry{logEntry: logEntry{end: next}}
 		if found.Entry, err = entryOf(one, &h, index); err == nil {
 			found.records, err = read.records(one, &h)
 		}

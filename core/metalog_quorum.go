@@ -10,6 +10,19 @@ import (
 // This file drives the node's part in the metadata quorum: it brings inputs to the
 // engine, carries out what it orders, and follows who leads.
 
+// firstVoters are the voters of a new quorum: those that are configured, or this node
+// alone.
+func (b *Broker) firstVoters() []quorum.NodeID {
+	var voters []quorum.NodeID
+	for _, v := range b.base.QuorumVoters {
+		voters = append(voters, quorum.NodeID(v.ID))
+	}
+	if len(voters) == 0 {
+		voters = append(voters, quorum.NodeID(b.options.NodeID))
+	}
+	return voters
+}
+
 // quorumFound starts the engine from what stands in the metadata log's directory. All
 // of it is durable: the log's tail was written anew if the last stop was not clean.
 func (b *Broker) quorumFound(f *quorumFound) {
@@ -20,11 +33,10 @@ func (b *Broker) quorumFound(f *quorumFound) {
 	m.reader.codec = b.options.Codec
 	m.base, m.baseEnd, m.applied = f.snapshot.Position, f.snapshot.end, f.snapshot.Position
 	for i := range f.entries {
-		m.entries = append(m.entries, logEntry{end: f.entries[i].end, records: f.entries[i].records})
+		m.entries = append(m.entries, f.entries[i].logEntry)
 	}
 	m.image, _ = metadata.New(b.base).Apply(f.snapshot.records)
 	m.image = m.image.At(f.snapshot.end - 1)
-	b.publish(m.image)
 	m.leader, m.armed = quorum.NoNode, clock.Never
 	m.engine = quorum.New(b.now.Mono, quorum.Options{
 		NodeID:          quorum.NodeID(b.options.NodeID),
@@ -33,6 +45,7 @@ func (b *Broker) quorumFound(f *quorumFound) {
 		Restored:        f.restored(),
 		Mutants:         b.settings.Mutants,
 	}, &m.fx)
+	b.linkVoters()
 	b.quorumMoved()
 }
 
@@ -54,6 +67,9 @@ func (b *Broker) quorumMoved() {
 		m.fx, m.carried = m.carried, m.fx
 		for i := range m.carried.Commits {
 			b.committed(&m.carried.Commits[i])
+		}
+		for i := range m.carried.Sends {
+			b.sendRaft(&m.carried.Sends[i])
 		}
 		m.carried.Reset()
 	}
@@ -84,8 +100,10 @@ func (b *Broker) quorumLed() {
 	}
 	// What was committed before a leader was elected is before the first entry of its
 	// term.
-	if b.phase == booting && !m.caughtUp && m.leader != quorum.NoNode && m.applied.Term == m.engine.Term() {
+	if b.phase == booting && !m.caughtUp && m.leader != quorum.NoNode &&
+		m.applied.Term == m.engine.Term() {
 		m.caughtUp = true
+		b.publish(m.image)
 		b.metadataCaughtUp()
 	}
 }
@@ -151,6 +169,30 @@ func (b *Broker) quorumDue(at clock.Instant) {
 // stopQuorum ends the node's part in the quorum, before its log is closed.
 func (b *Broker) stopQuorum() {
 	m := &b.metalog
-	m.engine, m.storing = nil, nil
+	b.handOver()
+	m.engine, m.storing, m.orders = nil, nil, nil
 	m.fx.Reset()
+}
+
+// handOver lets another voter take over at once what this node leads, instead of after
+// an election timeout: the one whose log is longest.
+func (b *Broker) handOver() {
+	m := &b.metalog
+	if m.engine == nil || m.engine.Role() != quorum.Leader {
+		return
+	}
+	to, match := quorum.NoNode, uint64(0)
+	for _, p := range m.engine.AppendProgress(nil) {
+		self := p.Node == quorum.NodeID(b.options.NodeID)
+		if !self && p.Voter && p.Active && (to == quorum.NoNode || p.Match > match) {
+			to, match = p.Node, p.Match
+		}
+	}
+	if to == quorum.NoNode {
+		return
+	}
+	m.engine.TransferLeadership(b.now.Mono, to, &m.fx)
+	for i := range m.fx.Sends {
+		b.sendRaft(&m.fx.Sends[i])
+	}
 }

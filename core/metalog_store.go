@@ -5,6 +5,7 @@ import (
 
 	"github.com/heiban/heiban/core/batch"
 	"github.com/heiban/heiban/core/errcode"
+	"github.com/heiban/heiban/core/invariant"
 	"github.com/heiban/heiban/core/quorum"
 )
 
@@ -16,7 +17,15 @@ import (
 type storing struct {
 	token quorum.Token
 	end   int64  // of the log
-	state uint64 // the number of the hard state, 0 if it has none
+	order uint64 // the number of its last order to the log, 0 if it has none
+	state uint64 // the number of its hard state, 0 if it has none
+}
+
+// logOrder is something to be done to the metadata log. While the log is cut, nothing
+// can be appended, so orders wait for each other.
+type logOrder struct {
+	data []byte // of a batch to be appended; nil: the log is cut
+	cut  int64  // nothing from this offset on is kept
 }
 
 // hardStates keeps quorum-state up to date, one job at a time.
@@ -42,8 +51,9 @@ func (b *Broker) takeWrites() {
 		w := &m.fx.Writes[i]
 		s := storing{token: w.Token}
 		if len(w.Entries) > 0 {
+			m.truncate(w.Entries[0].Index)
 			b.appendEntries(w.Entries)
-			s.end = m.endOffset()
+			s.end, s.order = m.endOffset(), m.ordered
 		}
 		if w.HasHardState {
 			m.state.latest = w.HardState
@@ -55,12 +65,33 @@ func (b *Broker) takeWrites() {
 	}
 	clear(m.fx.Writes)
 	m.fx.Writes = m.fx.Writes[:0]
+	b.orderLog()
 }
 
-// appendEntries appends to the metadata log.
+// truncate makes index that of the next entry. Writes that are not stored yet have
+// nothing left above it to wait for.
+func (m *metalog) truncate(index uint64) {
+	keep := index - m.base.Index - 1
+	if keep >= uint64(len(m.entries)) {
+		return
+	}
+	invariant.True(index > m.applied.Index, "no applied entry is truncated")
+	clear(m.entries[keep:])
+	m.entries = m.entries[:keep]
+	for i := range m.storing {
+		m.storing[i].end = min(m.storing[i].end, m.endOffset())
+	}
+	m.order(logOrder{cut: m.endOffset()})
+}
+
+func (m *metalog) order(o logOrder) {
+	m.ordered++
+	m.orders = append(m.orders, o)
+}
+
+// appendEntries has entries appended to the metadata log.
 func (b *Broker) appendEntries(entries []quorum.Entry) {
 	m := &b.metalog
-	from := len(b.fx.Jobs)
 	for i := range entries {
 		data := batchOf(&entries[i], m.endOffset())
 		var h batch.Header
@@ -68,15 +99,36 @@ func (b *Broker) appendEntries(entries []quorum.Entry) {
 			b.fatal(fmt.Errorf("append to the metadata log: %w", err))
 			return
 		}
-		a := m.partition.log.Append(b.now, h.PartitionLeaderEpoch, &h, data, &b.fx.Orders)
+		m.entries = append(m.entries, logEntry{end: h.NextOffset()})
+		m.order(logOrder{data: data})
+		if b.controller != nil && entries[i].Kind != quorum.KindData {
+			b.controller.Skip(int64(h.LastOffsetDelta) + 1)
+		}
+	}
+}
+
+// orderLog does to the log what was ordered, as far as it can be.
+func (b *Broker) orderLog() {
+	m := &b.metalog
+	from := len(b.fx.Jobs)
+	l := m.partition.log
+	for len(m.orders) > 0 && !l.Truncating() && b.fx.Fatal == nil {
+		o := m.orders[0]
+		m.orders[0] = logOrder{}
+		m.orders = m.orders[1:]
+		if o.data == nil {
+			l.TruncateTo(b.now, o.cut, &b.fx.Orders)
+			continue
+		}
+		var h batch.Header
+		invariant.True(batch.Parse(o.data, &h) == nil, "a checked batch can be parsed")
+		a := l.Append(b.now, h.PartitionLeaderEpoch, &h, o.data, &b.fx.Orders)
 		if a.Err != errcode.None {
 			b.fatal(fmt.Errorf("append to the metadata log: %s", a.Err))
-			return
 		}
-		m.entries = append(m.entries, logEntry{end: a.EndOffset})
-		if b.controller != nil && entries[i].Kind != quorum.KindData {
-			b.controller.Skip(a.EndOffset - a.BaseOffset)
-		}
+	}
+	if len(m.orders) == 0 {
+		m.orders = nil
 	}
 	b.ownJobs(from)
 }
@@ -125,22 +177,31 @@ func (b *Broker) hardStateWritten() {
 
 // metalogChanged follows up on what happened to the metadata log's files.
 func (b *Broker) metalogChanged() {
-	b.storedMaybe()
+	if b.metalog.engine != nil {
+		b.orderLog()
+		b.storedMaybe()
+	}
 	b.closedMaybe(&b.metalog.partition)
 }
 
 // storedMaybe tells the quorum what is stored by now.
 func (b *Broker) storedMaybe() {
 	m := &b.metalog
-	if m.engine == nil {
-		return
-	}
-	held := m.partition.log.HeldEndOffset()
-	for len(m.storing) > 0 && m.storing[0].end <= held && m.storing[0].state <= m.state.done {
+	for len(m.storing) > 0 && m.isStored(&m.storing[0]) {
 		token := m.storing[0].token
 		m.storing = m.storing[:copy(m.storing, m.storing[1:])]
 		m.engine.Stored(b.now.Mono, token, &m.fx)
 		b.takeWrites()
 	}
 	b.quorumMoved()
+}
+
+// isStored reports whether a write is durable.
+func (m *metalog) isStored(s *storing) bool {
+	l := m.partition.log
+	done := m.ordered - uint64(len(m.orders))
+	if l.Truncating() {
+		done-- // the last one is not done yet
+	}
+	return s.order <= done && s.end <= l.HeldEndOffset() && s.state <= m.state.done
 }

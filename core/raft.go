@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/heiban/heiban/core/errcode"
+	"github.com/heiban/heiban/core/quorum"
 	"github.com/heiban/heiban/core/wire"
 )
 
@@ -24,8 +25,43 @@ func (b *Broker) raftArrived(c *call, req *wire.RaftRequest) {
 	}
 }
 
-// raftReceived takes in a message of another voter, and reports whether it could. The
-// message belongs to the driver once the Step is over.
-func (b *Broker) raftReceived(_ int32, _ []byte) bool {
-	return false // a quorum of one hears nothing
+// raftReceived takes in a message of another voter, and reports whether it could. While
+// the node starts or stops messages are lost, as they may be on the way.
+func (b *Broker) raftReceived(_ int32, message []byte) bool {
+	m := &b.metalog
+	if m.engine == nil {
+		return true
+	}
+	err := m.engine.Receive(b.now.Mono, message, &m.fx)
+	b.quorumMoved()
+	return err == nil
+}
+
+// sendRaft sends a message to another voter, if there is a way.
+func (b *Broker) sendRaft(s *quorum.Send) {
+	b.tell(b.linkTo(raftLink, int32(s.To)), &wire.RaftRequest{
+		ClusterID: b.dirs[0].found.ClusterID, From: b.options.NodeID, Message: s.Data,
+	})
+}
+
+// linkVoters has the ways to the other voters opened before there is something to say: a
+// message is not kept until one is open.
+func (b *Broker) linkVoters() {
+	for _, v := range b.base.QuorumVoters {
+		if v.ID != b.options.NodeID {
+			b.linkTo(raftLink, v.ID)
+		}
+	}
+}
+
+// raftLost says that messages to a voter were probably lost with the link to it, and has
+// the link opened again.
+func (b *Broker) raftLost(node int32) {
+	m := &b.metalog
+	if m.engine == nil {
+		return
+	}
+	m.engine.Unreachable(b.now.Mono, quorum.NodeID(node), &m.fx)
+	b.quorumMoved()
+	b.linkTo(raftLink, node)
 }

@@ -1,0 +1,80 @@
+package sim
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/heiban/heiban/checker"
+	"github.com/heiban/heiban/clock"
+	"github.com/heiban/heiban/core"
+)
+
+// terms counts the controllers of a run.
+type terms struct {
+	Silent
+	n int
+}
+
+func (c *terms) Stepped(_ clock.Instant, _ int32, _ core.Event, fx *core.Effects) {
+	for i := range fx.Reports {
+		if fx.Reports[i].Kind == core.ControllerStarted {
+			c.n++
+		}
+	}
+}
+
+// quorumRun is a cluster of nodes without clients. Its liveness phase ends when all
+// nodes are ready and have applied the same metadata.
+func quorumRun(t *testing.T, seed uint64, nodes int, change func(*Config)) (int, *Result) {
+	var w *World // that Done looks at
+	config := Config{
+		Seed: seed, Nodes: nodes, Safety: 20 * clock.Second, Liveness: 60 * clock.Second,
+		EventsMax: 5_000_000,
+		Properties: map[string]string{
+			"controller.quorum.election.timeout.ms": "200", "broker.session.timeout.ms": "900",
+			"broker.heartbeat.interval.ms": "100",
+		},
+		Done: func() bool {
+			for _, n := range w.nodes {
+				if !n.ready || n.image.Offset() != w.nodes[0].image.Offset() {
+					return false
+				}
+			}
+			return true
+		},
+	}
+	change(&config)
+	var err error
+	w, err = New(config)
+	require.NoError(t, err)
+	judge := checker.NewJudge(checker.Limits{Voters: nodes})
+	w.Observe(NewOracle(w, judge, func(string) checker.Policy { return checker.Policy{} }, nil))
+	c := &terms{}
+	w.Observe(c)
+	r := w.Run()
+	return c.n, r
+}
+
+func TestQuorumElectsOneController(t *testing.T) {
+	for _, nodes := range []int{1, 2, 3, 5} {
+		_, r := quorumRun(t, 1, nodes, func(c *Config) { c.Plan = []Fault{} })
+		require.Empty(t, r.Violations)
+		require.True(t, r.Settled, "%d nodes", nodes)
+	}
+}
+
+// Whatever befalls the nodes, all commit the same, and there is a controller again when
+// it is over.
+func TestQuorumSurvivesFaults(t *testing.T) {
+	all := 0
+	for seed := range uint64(40) {
+		n, r := quorumRun(t, seed, 3, func(c *Config) {
+			c.Faults = PlanOptions{PerSecondMax: 1 + int64(seed)%8, KeepAll: true}
+		})
+		require.Empty(t, r.Violations, "seed %d", seed)
+		require.True(t, r.Settled, "seed %d", seed)
+		all += n
+	}
+	require.Greater(t, all, 200)
+}
