@@ -65,18 +65,6 @@ const (
 	stragglerWaitMillis = 20
 )
 
-// startFollowing makes p a follower of the leader that the metadata says.
-func (b *Broker) startFollowing(p *partition, said *replica.Partition) {
-	state := p.logState()
-	follower, d := replica.BecomeFollower(&b.replicas, said, &state)
-	p.follower = &following{Follower: follower}
-	if said.Leader >= 0 {
-		p.follower.fetcher = b.fetcherOf(said.Leader)
-		p.follower.fetcher.followers++
-	}
-	b.decided(p, d, nil, nil)
-}
-
 // fetcherOf returns the fetcher of a node.
 func (b *Broker) fetcherOf(node int32) *fetcher {
 	f := b.fetchers[node]

@@ -168,6 +168,7 @@ func (s *script) listOffsets() (wire.Request, int16, int16) {
 
 func (s *script) deleteRecords() (wire.Request, int16, int16) {
 	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.TimeoutMillis = int32(s.int("timeout", 30_000))
 	for _, text := range s.lines {
 		l := s.parsePartition(text)
 		p := kmsg.NewDeleteRecordsRequestTopicPartition()

@@ -88,15 +88,15 @@ func (b *Broker) assume(p *partition, m *metadata.Partition) {
 func (b *Broker) becomeLeader(p *partition, said *replica.Partition) {
 	before := p.leader
 	b.unfollow(p)
-	// What waits to be committed is still in the log, and still will be. Readers carry
-	// the epoch they know, which is over.
-	b.completeFetches(p)
 	leader, changed := replica.BecomeLeader(b.now.Mono, &b.replicas, &replica.Election{
 		Partition: *said, Brokers: b.brokers, Log: p.logState(),
 		MinInsyncReplicas: b.image.TopicByID(p.topic.id).Config.MinInsyncReplicas,
 		Before:            before,
 	})
 	p.leader, p.leaderEpoch = &leader, said.LeaderEpoch
+	// What waits to be committed is still in the log, and still will be. Readers carry
+	// the epoch they know, which is over.
+	b.completeFetches(p)
 	b.report(Report{
 		Kind: LeaderStarted, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
 		Epoch: p.leaderEpoch, Offset: leader.HighWatermark(),
@@ -108,14 +108,21 @@ func (b *Broker) becomeLeader(p *partition, said *replica.Partition) {
 
 func (b *Broker) becomeFollower(p *partition, said *replica.Partition) {
 	b.unfollow(p)
-	p.leader, p.leaderEpoch = nil, said.LeaderEpoch
+	state := p.logState()
+	follower, d := replica.BecomeFollower(&b.replicas, said, &state)
+	p.leader, p.follower = nil, &following{Follower: follower}
+	p.leaderEpoch = said.LeaderEpoch
 	b.leave(p, errcode.NotLeaderOrFollower)
 	b.report(Report{
 		Kind: FollowerStarted, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
 		Epoch: p.leaderEpoch, Leader: said.Leader,
 		Offset: p.log.HighWatermark(), EndOffset: p.log.LogEndOffset(),
 	})
-	b.startFollowing(p, said)
+	if said.Leader >= 0 {
+		p.follower.fetcher = b.fetcherOf(said.Leader)
+		p.follower.fetcher.followers++
+	}
+	b.decided(p, d, nil, nil)
 }
 
 // endRole takes the role of a partition whose replica here is gone or of no use.
