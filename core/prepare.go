@@ -78,6 +78,9 @@ func PrepareAnswer(resp wire.Response) {
 	}
 	for i := range fetched.Partitions {
 		part := &fetched.Partitions[i]
-		part.BatchErr = part.Batches.Parse(part.Records)
+		if part.Prepared == nil {
+			part.Prepared = &wire.PreparedRecords{}
+		}
+		part.Prepared.Err = part.Prepared.Batches.Parse(part.Records)
 	}
 }

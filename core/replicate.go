@@ -413,15 +413,15 @@ func (b *Broker) decided(
 func (b *Broker) replicate(p *partition, a *replica.FetchAnswer, part *wire.FetchedPartition) {
 	follower, base := p.follower, p.log.LogEndOffset()
 	from := len(b.fx.Jobs)
-	err := part.BatchErr
+	err, batches := part.Prepared.Err, &part.Prepared.Batches
 	if err == nil {
 		accepted := 0
-		for accepted < part.Batches.Len() &&
-			follower.Accepts(part.Batches.Header(accepted).PartitionLeaderEpoch) {
+		for accepted < batches.Len() &&
+			follower.Accepts(batches.Header(accepted).PartitionLeaderEpoch) {
 			accepted++
 		}
-		part.Batches.Keep(accepted)
-		err = p.log.AppendReplicated(b.now, &part.Batches, &b.fx.Orders)
+		batches.Keep(accepted)
+		err = p.log.AppendReplicated(b.now, batches, &b.fx.Orders)
 	}
 	if err != nil { // the leader's disk or the network may do better the next time
 		b.report(Report{

@@ -117,7 +117,7 @@ func (r *FetchResponse) parseTopic(b *reader, run int32, version int16) {
 
 func (p *FetchedPartition) parse(b *reader, version int16) {
 	*p = FetchedPartition{
-		Aborted: p.Aborted[:0], Batches: p.Batches, LogStartOffset: -1, PreferredReadReplica: -1,
+		Aborted: p.Aborted[:0], Prepared: p.Prepared, LogStartOffset: -1, PreferredReadReplica: -1,
 		DivergingEpoch: -1, DivergingEndOffset: -1, LeaderID: -1, LeaderEpoch: -1,
 	}
 	p.Partition = b.int32()

@@ -164,8 +164,13 @@ type FetchedPartition struct {
 	NullAborted          bool // read_uncommitted
 	Changed              bool // worth a line in an incremental response without records
 
-	Batches  log.Batches // of Records
-	BatchErr error       // what is wrong with Records
+	Prepared *PreparedRecords
+}
+
+// PreparedRecords are Records as a follower needs them.
+type PreparedRecords struct {
+	Err     error // what is wrong with them
+	Batches log.Batches
 }
 
 // AbortedTransaction tells a read_committed consumer what to skip.
