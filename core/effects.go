@@ -55,8 +55,7 @@ type Dial struct {
 }
 
 // LinkRequest orders a request to be sent on a link that is open. Requests of one link
-// are sent in order, and answered in order. Body is valid until the next Step; the
-// Message of a *wire.RaftRequest never changes and need not be copied.
+// are sent in order, and answered in order. Body is valid until the next Step.
 type LinkRequest struct {
 	Body   wire.Request
 	Header wire.Header

@@ -19,7 +19,7 @@ func newTestNetwork(t testing.TB, l connLimits) (*network, *testCore, string) {
 	n := newNetwork(d, l, slog.New(slog.DiscardHandler))
 	ln, err := bind("127.0.0.1:0")
 	require.NoError(t, err)
-	n.accept(ln, "PLAINTEXT")
+	n.accept(&boundListener{Listener: ln, name: "PLAINTEXT"})
 	n.running.Go(n.reap)
 	t.Cleanup(n.close)
 	return n, c, ln.Addr().String()

@@ -140,7 +140,10 @@ type realHosts struct {
 const answersOwed = 100
 
 func newRealHosts(t *testing.T) *realHosts {
-	c := &frameCore{opened: make(chan *listenerEnd, 16), ends: map[core.ConnID]*listenerEnd{}}
+	c := &frameCore{
+		opened: make(chan *listenerEnd, 16), ends: map[core.ConnID]*listenerEnd{},
+		links: map[core.LinkID]*linkEnd{},
+	}
 	m := &metrics{}
 	d := newDriver(c, &compress.Codec{}, newHandles(8, 8), m)
 	m.driver = d
@@ -168,7 +171,7 @@ func (h *realHosts) Listen(accept bool) error {
 		return err
 	}
 	h.address = ln.Addr().String()
-	h.network.accept(ln, "PLAINTEXT")
+	h.network.accept(&boundListener{Listener: ln, name: "PLAINTEXT"})
 	return nil
 }
 
@@ -186,17 +189,15 @@ func (h *realHosts) Dial() (dialer, listener netconf.Conn, err error) {
 		raw.send(raw.frame(kmsg.NewPtrDescribeClusterRequest(), ""))
 	}
 	end := <-h.core.opened
-	for range answersOwed {
-		<-end.owed
-	}
-	end.hosts = h
+	end.await(h)
 	return &dialerEnd{rawClient: raw}, end, nil
 }
 
-// frameCore hands requests to the test.
+// frameCore hands requests and answers to the test.
 type frameCore struct {
 	opened chan *listenerEnd
 	ends   map[core.ConnID]*listenerEnd
+	links  map[core.LinkID]*linkEnd
 	order  func(fx *core.Effects)
 }
 
@@ -205,10 +206,17 @@ func (c *frameCore) Deadline() clock.Instant { return clock.Never }
 func (c *frameCore) Step(_ clock.Time, ev core.Event, fx *core.Effects) {
 	clear(fx.Responses)
 	fx.Responses, fx.Closes = fx.Responses[:0], fx.Closes[:0]
+	fx.Dials, fx.Sends, fx.Hangups = nil, nil, nil
 	switch ev := ev.(type) {
+	case *core.LinkOpened:
+		close(c.links[ev.Link].opened)
+	case *core.LinkClosed:
+		c.links[ev.Link].lost(ev.Err)
+	case *core.ResponseArrived:
+		c.links[ev.Link].frames <- []byte(ev.Response.(*kmsg.DescribeClusterResponse).ClusterID)
 	case *core.ConnOpened:
 		end := &listenerEnd{
-			id: ev.Conn, frames: make(chan []byte, 1000), owed: make(chan struct{}, answersOwed),
+			id: ev.Conn, frames: make(chan []byte, 1000), owed: make(chan int32, answersOwed),
 		}
 		c.ends[ev.Conn] = end
 		c.opened <- end
@@ -216,7 +224,7 @@ func (c *frameCore) Step(_ clock.Time, ev core.Event, fx *core.Effects) {
 		close(c.ends[ev.Conn].frames)
 	case *core.RequestArrived:
 		if _, ok := ev.Request.(*kmsg.DescribeClusterRequest); ok {
-			c.ends[ev.Conn].owed <- struct{}{}
+			c.ends[ev.Conn].owed <- ev.Header.CorrelationID
 			return
 		}
 		c.ends[ev.Conn].frames <- []byte(strings.Clone(ev.Header.ClientID))
@@ -236,16 +244,24 @@ type listenerEnd struct {
 	hosts  *realHosts
 	id     core.ConnID
 	frames chan []byte
-	owed   chan struct{}
+	owed   chan int32 // correlation ids of what the client is to be answered
 }
 
-func (e *listenerEnd) give(order func(fx *core.Effects)) {
-	d := e.hosts.network.driver
+// await waits until all of the client's requests are there.
+func (e *listenerEnd) await(h *realHosts) {
+	e.hosts = h
+	waitFor(h.t, func() bool { return len(e.owed) == answersOwed })
+}
+
+func (e *listenerEnd) give(order func(fx *core.Effects)) { e.hosts.give(order) }
+
+func (h *realHosts) give(order func(fx *core.Effects)) {
+	d := h.network.driver
 	t := d.newTurn()
 	d.mu.Lock()
-	e.hosts.core.order = order
+	h.core.order = order
 	d.stepLocked(t, &core.Started{}, nil)
-	e.hosts.core.order = nil
+	h.core.order = nil
 	d.mu.Unlock()
 	t.drain()
 }
@@ -255,7 +271,7 @@ func (e *listenerEnd) Send(frame []byte) error {
 	body.ClusterID = string(frame)
 	e.give(func(fx *core.Effects) {
 		r := core.Response{Conn: e.id, Body: body}
-		r.Header.Key = body.Key()
+		r.Header.Key, r.Header.CorrelationID = body.Key(), <-e.owed
 		fx.Responses = append(fx.Responses, r)
 	})
 	return nil

@@ -2,14 +2,8 @@ package realnet
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net"
 	"sync"
-	"sync/atomic"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/heiban/heiban/core"
 	"github.com/heiban/heiban/core/invariant"
@@ -23,22 +17,12 @@ type conn struct {
 	id       core.ConnID
 	driver   *Driver
 	limits   *limits
-	buffers  *buffers
 	socket   *net.TCPConn
-	raw      syscall.RawConn
 	listener string
 	peer     string
 
-	// Reading, by the connection's goroutine.
-	slab      *buffer // nil while nothing is there to be parsed
-	begin     int     // of what is not parsed yet
-	end       int
-	slabBytes int
-	into      []byte // what tryRead reads into; nil: a new slab
-	readBytes int
-	readErr   error
-	readFunc  func(fd uintptr) bool
-	arrived   core.RequestArrived
+	frames  // by the connection's goroutine
+	arrived core.RequestArrived
 
 	mu           sync.Mutex
 	room         sync.Cond      // there may be room for another request, or nobody sends
@@ -51,9 +35,7 @@ type conn struct {
 	sending      bool     // somebody is the sender
 	dead         bool     // nothing is read, filed or sent any more
 
-	gone     chan struct{} // closed with dead
-	activity atomic.Uint32 // changes whenever bytes move
-	out      outgoing      // by the sender
+	out outgoing // by the sender
 }
 
 // limits bound what one connection may ask for.
@@ -62,27 +44,13 @@ type limits struct {
 	inFlightMax   int
 }
 
-// errGone ends the reading of a connection that somebody else has closed.
-var errGone = errors.New("connection is closed")
-
-// sizePrefix is the length of the size before every frame.
-const sizePrefix = 4
-
-// trustBytesMax is how much memory a frame gets for its size prefix alone. More is
-// given as its bytes arrive.
-const trustBytesMax = 2 << 20
-
 func newConn(id core.ConnID, d *Driver, socket *net.TCPConn, l *limits, b *buffers) (*conn, error) {
-	raw, err := socket.SyscallConn()
-	if err != nil {
+	c := &conn{id: id, driver: d, limits: l, socket: socket}
+	if err := c.init(socket, b, l.frameBytesMax, &d.metrics.received); err != nil {
 		return nil, err
 	}
-	c := &conn{
-		id: id, driver: d, limits: l, buffers: b, socket: socket, raw: raw,
-		slabBytes: slabBytesMin, gone: make(chan struct{}),
-	}
 	c.room.L = &c.mu
-	c.readFunc = c.tryRead
+	c.gone = make(chan struct{}) // closed with dead
 	c.out.writeFunc = c.tryWrite
 	return c, nil
 }
@@ -90,16 +58,14 @@ func newConn(id core.ConnID, d *Driver, socket *net.TCPConn, l *limits, b *buffe
 // serve reads requests until the connection ends, and returns why it did.
 func (c *conn) serve() error {
 	t := c.driver.newTurn()
-	t.own = c
+	t.own, t.reading = c, true
 	c.driver.openConn(t, c)
 	t.drain()
 	err := c.readRequests(t)
 	c.kill()
 	c.driver.closeConn(t, c)
 	t.drain()
-	if c.slab != nil {
-		c.slab.release()
-	}
+	c.giveBack()
 	return err
 }
 
@@ -135,183 +101,18 @@ func (c *conn) kill() {
 	}
 }
 
-// readRequests steps the core with one request after the other. Requests that arrived
-// together are all stepped before what they ordered is carried out, so that it can
-// be carried out together.
+// readRequests steps the core with one request after the other.
 func (c *conn) readRequests(t *turn) error {
 	for {
-		size, err := c.peek()
+		frame, held, err := c.next(t)
 		if err != nil {
 			return err
 		}
-		have := c.end - c.begin - sizePrefix
-		switch {
-		case size >= 0 && have >= size:
-			begin := c.begin + sizePrefix
-			c.begin = begin + size
-			err = c.request(t, c.slab.b[begin:c.begin:c.begin], c.slab)
-		case size > slabBytesMax-sizePrefix:
-			t.drain()
-			err = c.readLarge(t, size)
-		default:
-			t.drain()
-			err = c.fill(max(0, size) + sizePrefix)
-		}
-		if err != nil {
+		if err := c.request(t, frame, held); err != nil {
 			t.drain()
 			return err
 		}
 	}
-}
-
-// peek returns the size of the next frame, without its prefix, or -1 if it is not
-// known yet.
-func (c *conn) peek() (int, error) {
-	if c.end-c.begin < sizePrefix {
-		return -1, nil
-	}
-	size, err := wire.FrameSize(c.slab.b[c.begin:c.end], c.limits.frameBytesMax)
-	return int(size), err
-}
-
-// fill reads more into the slab, which gets room for a frame of need bytes, prefix
-// included. A connection that waits for its next request holds no slab.
-func (c *conn) fill(need int) error {
-	if c.slab != nil && (c.begin == c.end || c.begin+need > len(c.slab.b)) {
-		if err := c.changeSlab(need); err != nil {
-			return err
-		}
-	}
-	c.into = nil
-	if c.slab != nil {
-		c.into = c.slab.b[c.end:]
-	}
-	if err := c.read(); err != nil {
-		return err
-	}
-	switch {
-	case c.readBytes == len(c.into):
-		c.slabBytes = min(2*c.slabBytes, slabBytesMax)
-	case c.readBytes < c.slabBytes/8:
-		c.slabBytes = max(c.slabBytes/2, slabBytesMin)
-	}
-	c.end += c.readBytes
-	return nil
-}
-
-// changeSlab leaves the slab and moves what is left of it to another one.
-func (c *conn) changeSlab(need int) error {
-	old := c.slab
-	if old.users.Load() > 1 {
-		// Writes under way keep it. From here on it counts, and so a client
-		// that is faster than the disk waits.
-		if err := c.reserve(old, int64(len(old.b))); err != nil {
-			return err
-		}
-	}
-	c.slab = nil
-	if c.begin < c.end {
-		c.slab = c.buffers.get(max(need, c.slabBytes))
-		copy(c.slab.b, old.b[c.begin:c.end])
-	}
-	c.begin, c.end = 0, c.end-c.begin
-	old.release()
-	return nil
-}
-
-// reserve makes b count against the budget, and waits for its turn.
-func (c *conn) reserve(b *buffer, bytes int64) error {
-	taken, ok := c.buffers.budget.take(bytes, c.gone)
-	if !ok {
-		return errGone
-	}
-	b.reserved = taken
-	return nil
-}
-
-// readLarge reads a frame that fits no slab into a buffer of its own and steps it.
-func (c *conn) readLarge(t *turn, size int) error {
-	b := c.buffers.get(min(size, trustBytesMax))
-	defer func() { b.release() }()
-	got := copy(b.b, c.slab.b[c.begin+sizePrefix:c.end])
-	c.begin = c.end
-	if err := c.changeSlab(0); err != nil {
-		return err
-	}
-	if err := c.reserve(b, int64(min(size, trustBytesMax))); err != nil {
-		return err
-	}
-	for got < size {
-		if got == len(b.b) {
-			larger, err := c.grow(b, size)
-			if err != nil {
-				return err
-			}
-			b = larger
-		}
-		c.into = b.b[got:min(size, len(b.b))]
-		if err := c.read(); err != nil {
-			return err
-		}
-		got += c.readBytes
-	}
-	return c.request(t, b.b[:size:size], b)
-}
-
-// grow moves what has arrived of a large frame to a buffer of twice the size. What was
-// reserved is given back before more is asked for, so that no two connections wait
-// for each other's part.
-func (c *conn) grow(b *buffer, size int) (*buffer, error) {
-	if b.reserved < int64(size) {
-		c.buffers.budget.give(b.reserved)
-		b.reserved = 0
-		if err := c.reserve(b, int64(size)); err != nil {
-			return b, err
-		}
-	}
-	larger := c.buffers.get(min(size, 2*len(b.b)))
-	copy(larger.b, b.b)
-	larger.reserved, b.reserved = b.reserved, 0
-	b.release()
-	return larger, nil
-}
-
-// read waits for bytes and reads them. It sets readBytes, which is more than 0.
-func (c *conn) read() error {
-	if err := c.raw.Read(c.readFunc); err != nil {
-		return err
-	}
-	if c.readErr != nil {
-		return c.readErr
-	}
-	c.activity.Add(1)
-	c.driver.metrics.received.Add(int64(c.readBytes))
-	return nil
-}
-
-// tryRead reads without waiting. It returns false if there is nothing yet.
-func (c *conn) tryRead(fd uintptr) bool {
-	newSlab := c.into == nil
-	if newSlab {
-		c.slab = c.buffers.get(c.slabBytes)
-		c.begin, c.end, c.into = 0, 0, c.slab.b
-	}
-	n, err := unix.Read(int(fd), c.into)
-	for err == unix.EINTR {
-		n, err = unix.Read(int(fd), c.into)
-	}
-	if err == unix.EAGAIN {
-		if newSlab {
-			c.slab.release()
-			c.slab, c.into = nil, nil
-		}
-		return false
-	}
-	if err == nil && n == 0 {
-		err = io.EOF
-	}
-	c.readBytes, c.readErr = n, err
-	return true
 }
 
 // request steps the core with the request in frame, which is held by b.

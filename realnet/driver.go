@@ -44,6 +44,8 @@ type Driver struct {
 	core      stepper
 	fx        core.Effects
 	conns     map[core.ConnID]*conn
+	peers     map[core.LinkID]*peer // that are open or being opened, and not hung up
+	network   *network              // which dials; set before the first Step that does
 	logs      map[log.ID]*logQueue
 	spareLogs []*logQueue
 	timer     *time.Timer
@@ -67,6 +69,7 @@ func newDriver(c stepper, codec batch.Codec, hs *handles, m *metrics) *Driver {
 		started: time.Now(),
 		core:    c,
 		conns:   map[core.ConnID]*conn{},
+		peers:   map[core.LinkID]*peer{},
 		logs:    map[log.ID]*logQueue{},
 		armed:   clock.Never,
 		ready:   make(chan struct{}),
@@ -112,6 +115,7 @@ func (d *Driver) stepLocked(t *turn, ev core.Event, frame *buffer) {
 			c.fileClose(t)
 		}
 	}
+	d.fileLinks(t)
 	d.noteReports(t)
 	d.noteEnd()
 	d.arm()
@@ -202,6 +206,7 @@ func (d *Driver) start(workers int) {
 func (d *Driver) close() {
 	d.mu.Lock()
 	invariant.True(len(d.conns) == 0, "connections are closed before the driver")
+	invariant.True(len(d.peers) == 0, "links are closed before the driver")
 	d.closed = true
 	d.timer.Stop()
 	for _, s := range d.syncers {

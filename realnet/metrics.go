@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/heiban/heiban/core"
+	"github.com/heiban/heiban/core/wire"
 )
 
 // metrics counts what a node does. Counting is an atomic addition; names and labels
@@ -20,6 +21,8 @@ type metrics struct {
 	received, sent, fetched    atomic.Int64 // bytes
 	opened, closed             atomic.Int64 // connections
 	refused, idleClosed        atomic.Int64
+	linkReceived, linkSent     atomic.Int64 // bytes
+	linksOpened, linksClosed   atomic.Int64
 	requests                   [apiKeys]atomic.Int64
 	requestBytes               [apiKeys]atomic.Int64
 	messages                   atomic.Int64
@@ -32,8 +35,14 @@ type metrics struct {
 // apiKeys is one more than the largest key of an API.
 const apiKeys = 128
 
+// raftSlot counts the messages of the metadata quorum, whose key is far above.
+const raftSlot = apiKeys - 1
+
 // request counts a request that was read.
 func (m *metrics) request(key int16, bytes int) {
+	if key == wire.RaftKey {
+		key = raftSlot
+	}
 	if key >= 0 && key < apiKeys {
 		m.requests[key].Add(1)
 		m.requestBytes[key].Add(int64(bytes))
@@ -116,6 +125,18 @@ var counters = []counter{
 	newGauge("kafka_server_socketservermetrics_connection_count",
 		"Connections open.",
 		func(m *metrics) int64 { return m.opened.Load() - m.closed.Load() }),
+	newCounter("heiban_link_incoming_byte_total",
+		"Bytes read from other nodes, as answers.",
+		func(m *metrics) int64 { return m.linkReceived.Load() }),
+	newCounter("heiban_link_outgoing_byte_total",
+		"Bytes written to other nodes, as requests.",
+		func(m *metrics) int64 { return m.linkSent.Load() }),
+	newCounter("heiban_link_creation_total",
+		"Connections opened to other nodes.",
+		func(m *metrics) int64 { return m.linksOpened.Load() }),
+	newGauge("heiban_link_count",
+		"Connections open to other nodes.",
+		func(m *metrics) int64 { return m.linksOpened.Load() - m.linksClosed.Load() }),
 	newGauge("kafka_server_replicamanager_partitioncount",
 		"Partitions online.",
 		func(m *metrics) int64 { return m.partitionsUp.Load() - m.partitionsDn.Load() }),
@@ -182,6 +203,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 }
 
 func requestName(key int16) string {
+	if key == raftSlot {
+		return "Raft"
+	}
 	if name := kmsg.NameForKey(key); name != "Unknown" {
 		return name
 	}

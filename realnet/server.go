@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -24,6 +26,7 @@ type connLimits struct {
 	requestBytesMax     int32          // socket.request.max.bytes
 	requestMemoryMax    int64          // queued.max.request.bytes; default: 1/8 of the memory
 	inFlightMax         int            // unanswered requests of one connection
+	setupTimeout        time.Duration  // socket.connection.setup.timeout.ms, of links
 }
 
 // defaults fills in what is zero.
@@ -35,6 +38,7 @@ func (l *connLimits) defaults() {
 	setDefault(&l.requestBytesMax, 100<<20)
 	setDefault(&l.requestMemoryMax, memoryBytes()/8)
 	setDefault(&l.inFlightMax, 64)
+	setDefault(&l.setupTimeout, 10*time.Second)
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -44,7 +48,7 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// network accepts connections for a driver.
+// network accepts connections for a driver, and dials those to other nodes.
 type network struct {
 	driver  *Driver
 	limits  connLimits
@@ -57,6 +61,7 @@ type network struct {
 	slot      sync.Cond // a connection has ended, or all is over
 	listeners []net.Listener
 	conns     map[*conn]struct{}
+	peers     map[*peer]struct{}
 	perIP     map[string]int
 	lastID    core.ConnID
 	closed    bool
@@ -69,9 +74,10 @@ func newNetwork(d *Driver, l connLimits, logger *slog.Logger) *network {
 		driver: d, limits: l, logger: logger, buffers: newBuffers(l.requestMemoryMax),
 		perConn: limits{frameBytesMax: l.requestBytesMax, inFlightMax: l.inFlightMax},
 		conns:   map[*conn]struct{}{}, perIP: map[string]int{}, over: make(chan struct{}),
+		peers: map[*peer]struct{}{},
 	}
 	n.slot.L = &n.mu
-	d.metrics.budget = &n.buffers.budget
+	d.network, d.metrics.budget = n, &n.buffers.budget
 	return n
 }
 
@@ -90,7 +96,7 @@ func bind(address string) (net.Listener, error) {
 }
 
 // accept serves the connections that come in by ln until the network is closed.
-func (n *network) accept(ln net.Listener, name string) {
+func (n *network) accept(ln *boundListener) {
 	n.mu.Lock()
 	if n.closed {
 		n.mu.Unlock()
@@ -99,7 +105,7 @@ func (n *network) accept(ln net.Listener, name string) {
 	}
 	n.listeners = append(n.listeners, ln)
 	n.running.Go(func() {
-		for n.waitForSlot() {
+		for n.waitForSlot(ln.exempt) {
 			socket, err := ln.Accept()
 			if err != nil {
 				if !n.pauseAccepting(err) {
@@ -107,18 +113,18 @@ func (n *network) accept(ln net.Listener, name string) {
 				}
 				continue
 			}
-			n.admit(socket.(*net.TCPConn), name)
+			n.admit(socket.(*net.TCPConn), ln.name)
 		}
 	})
 	n.mu.Unlock()
 }
 
-// waitForSlot waits until there are fewer connections than the limit. It returns false
-// when the network is closed.
-func (n *network) waitForSlot() bool {
+// waitForSlot waits until there are fewer connections than the limit, unless the
+// listener is exempt. It returns false when the network is closed.
+func (n *network) waitForSlot(exempt bool) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for len(n.conns) >= n.limits.connectionsMax && !n.closed {
+	for !exempt && len(n.conns) >= n.limits.connectionsMax && !n.closed {
 		n.slot.Wait()
 	}
 	return !n.closed
@@ -223,6 +229,30 @@ func (n *network) reap() {
 	}
 }
 
+// addPeer runs a link in a goroutine of its own. It returns false when the network is
+// closed.
+func (n *network) addPeer(p *peer, run func()) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return false
+	}
+	n.peers[p] = struct{}{}
+	n.running.Go(func() {
+		run()
+		n.mu.Lock()
+		delete(n.peers, p)
+		n.mu.Unlock()
+	})
+	return true
+}
+
+func (n *network) allPeers() []*peer {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Collect(maps.Keys(n.peers))
+}
+
 func (n *network) all() []*conn {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -250,7 +280,7 @@ func (n *network) flush(ctx context.Context) {
 	}
 }
 
-// close closes the listeners and all connections, and waits for their goroutines.
+// close closes the listeners, all connections and links, and waits for their goroutines.
 func (n *network) close() {
 	n.stopAccepting()
 	n.mu.Lock()
@@ -262,6 +292,9 @@ func (n *network) close() {
 	n.mu.Unlock()
 	for _, c := range n.all() {
 		c.kill()
+	}
+	for _, p := range n.allPeers() {
+		p.kill()
 	}
 	n.running.Wait()
 }

@@ -66,7 +66,9 @@ const jobWorkersMin = 16
 
 type boundListener struct {
 	net.Listener
-	name string
+	name       string
+	controller bool // serves from the start; the others once the node is ready
+	exempt     bool // from the limit of connections
 }
 
 // Start starts a node. It returns once the configuration is checked, the addresses and
@@ -148,6 +150,7 @@ func limitsOf(props *config.Broker) (connLimits, error) {
 		idleMax:             time.Duration(props.ConnectionsMaxIdle),
 		requestBytesMax:     props.SocketRequestMaxBytes,
 		requestMemoryMax:    max(0, props.QueuedMaxRequestBytes),
+		setupTimeout:        time.Duration(props.ConnectionSetupTimeout),
 	}
 	for _, e := range props.MaxConnectionsPerIPByHost {
 		n, err := strconv.Atoi(e.Value)
@@ -166,12 +169,8 @@ func limitsOf(props *config.Broker) (connLimits, error) {
 }
 
 func (s *Server) bindAll(props *config.Broker) error {
+	forClients := 0
 	for _, e := range props.Listeners {
-		if slices.Contains(props.ControllerListenerNames, e.Name) {
-			s.logger.Info("listener not opened: the controller is in this process",
-				"listener", e.Name)
-			continue
-		}
 		if e.Protocol != config.Plaintext {
 			return fmt.Errorf("listeners: %s wants %s, and only PLAINTEXT is served", e, e.Protocol)
 		}
@@ -179,10 +178,19 @@ func (s *Server) bindAll(props *config.Broker) error {
 		if err != nil {
 			return err
 		}
-		s.bound = append(s.bound, boundListener{ln, e.Name})
+		controller := slices.Contains(props.ControllerListenerNames, e.Name)
+		if !controller {
+			forClients++
+		}
+		s.bound = append(s.bound, boundListener{Listener: ln, name: e.Name, controller: controller})
 	}
-	if len(s.bound) == 0 {
+	if forClients == 0 {
 		return errors.New("listeners: there is none for clients")
+	}
+	// Clients cannot keep the nodes from talking to each other (KIP-402).
+	for i := range s.bound {
+		ln := &s.bound[i]
+		ln.exempt = ln.controller || forClients > 1 && ln.name == props.InterBrokerListenerName
 	}
 	return nil
 }
@@ -191,6 +199,9 @@ func (s *Server) bindAll(props *config.Broker) error {
 func (s *Server) advertised(props *config.Broker) []config.Endpoint {
 	list := make([]config.Endpoint, 0, len(s.bound))
 	for _, ln := range s.bound {
+		if ln.controller {
+			continue
+		}
 		e := config.Endpoint{Name: ln.name}
 		for _, a := range props.AdvertisedListeners {
 			if a.Name == ln.name {
@@ -258,12 +269,11 @@ func (s *Server) watch() {
 	defer close(s.done)
 	defer s.releaseAll()
 	d := s.driver
+	s.network.running.Go(s.network.reap)
+	s.accept(true)
 	select {
 	case <-d.ready:
-		for _, ln := range s.bound {
-			s.network.accept(ln, ln.name)
-		}
-		s.network.running.Go(s.network.reap)
+		s.accept(false)
 	case <-d.ended:
 	case <-s.stop:
 	}
@@ -274,8 +284,18 @@ func (s *Server) watch() {
 			s.logger.Error("the node cannot go on", "err", d.fatal)
 			return
 		}
+		s.network.stopAccepting() // until here other nodes may have needed this one
 		s.flush()
 	case <-s.stop:
+	}
+}
+
+// accept serves the listeners of controllers, or the others.
+func (s *Server) accept(controller bool) {
+	for i := range s.bound {
+		if ln := &s.bound[i]; ln.controller == controller {
+			s.network.accept(ln)
+		}
 	}
 }
 
@@ -311,8 +331,11 @@ func (s *Server) Err() error {
 	}
 }
 
-// Addr returns the address of the first listener.
-func (s *Server) Addr() string { return s.bound[0].Addr().String() }
+// Addr returns the address of the first listener for clients.
+func (s *Server) Addr() string {
+	i := slices.IndexFunc(s.bound, func(ln boundListener) bool { return !ln.controller })
+	return s.bound[i].Addr().String()
+}
 
 // MetricsAddr returns the address that serves /metrics, or "" if none does.
 func (s *Server) MetricsAddr() string {
@@ -326,7 +349,6 @@ func (s *Server) MetricsAddr() string {
 // marks the log directories clean. When ctx is done it stops as Close does and
 // returns the context's error.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.network.stopAccepting()
 	t := s.driver.newTurn()
 	s.driver.step(t, &core.ShutdownRequested{}, nil)
 	t.drain()

@@ -12,8 +12,10 @@ type turn struct {
 	d       *Driver
 	logs    []*logQueue
 	conns   []*conn
+	peers   []*peer
 	reports []core.Report
 	own     *conn // the connection whose requests this goroutine reads
+	reading bool  // the goroutine has frames to read
 	sweep   bool  // files were released
 
 	// Reused memory.
@@ -46,6 +48,12 @@ func (t *turn) drain() {
 			} else {
 				t.d.spawned.Go(c.sendRest)
 			}
+		case len(t.peers) > 0:
+			p := t.peers[len(t.peers)-1]
+			t.peers = t.peers[:len(t.peers)-1]
+			if !p.send(false) {
+				t.d.spawned.Go(p.sendRest)
+			}
 		case len(t.logs) > 0:
 			q := t.logs[0]
 			t.logs = slices.Delete(t.logs, 0, 1)
@@ -53,7 +61,7 @@ func (t *turn) drain() {
 			if !t.d.writeLog(t, q) {
 				break
 			}
-			if t.own != nil && rounds >= logRoundsMax {
+			if t.reading && rounds >= logRoundsMax {
 				t.d.spawned.Go(func() { t.d.finishLog(q) })
 			} else {
 				t.logs = append(t.logs, q)
