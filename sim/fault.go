@@ -12,7 +12,40 @@ type Fault struct {
 	Actor int32          `json:"actor,omitempty"` // of a link: the other end, or -1 for all actors
 	Peer  int32          `json:"peer,omitempty"`  // of a link to another node: see PeerOf and AllPeers
 	Param int64          `json:"param,omitempty"` // what the kind says
+
+	Target Target  `json:"target,omitempty"` // whom it befalls instead of Node, when it begins
+	Which  int32   `json:"which,omitempty"`  // the partition that Target means, by topic and index
+	On     Trigger `json:"on,omitempty"`     // it begins when that happens, after At
 }
+
+// Target says whom a fault befalls by the part that the node plays.
+type Target uint8
+
+// The targets. A fault whose target nobody is does not happen.
+const (
+	TargetNode       Target = iota // the node Fault.Node
+	TargetLeader                   // who leads a partition
+	TargetFollower                 // an in-sync replica of a partition that does not lead
+	TargetOutsider                 // a replica of a partition that is not in sync
+	TargetController               // the active controller
+	targetsEnd
+)
+
+// Trigger says what a fault waits for. With a target it befalls that, and otherwise the
+// node where it happened.
+type Trigger uint8
+
+// The triggers.
+const (
+	AtOnce Trigger = iota
+	OnLeader
+	OnISRShrunk
+	OnISRExpanded
+	OnTruncated
+	OnReplicated
+	OnController
+	triggersEnd
+)
 
 // AllPeers is the Peer of a fault that befalls the links between a node and all others.
 const AllPeers = -1
@@ -46,6 +79,12 @@ const (
 	ReadError                        // a share of Param ppm of the reads fails
 	SyncError                        // a share of Param ppm of the syncs fails
 	BitRot                           // one bit of a file flips for good; see TailOnly
+	Split                            // the nodes of the set Param and the others do not reach each other
+	SplitOneWay                      // nothing from the nodes of the set Param reaches the others
+	Bridge                           // as Split, but the node reaches all
+	Isolate                          // the node reaches no other node and no actor
+	SlowNode                         // the node stands still Param thousandths of the time
+	Wipe                             // power loss, after which all partitions are gone
 	faultKindsEnd
 )
 
@@ -57,7 +96,7 @@ var faultNames = [faultKindsEnd]string{
 	"none", "crash", "power-off", "restart", "pause", "clock-jump", "clock-drift",
 	"link-cut", "link-cut-to", "link-cut-from", "link-clog", "conn-reset", "conn-refused",
 	"slow-link", "slow-disk", "stuck-disk", "full-disk", "write-error", "read-error",
-	"sync-error", "bit-rot",
+	"sync-error", "bit-rot", "split", "split-one-way", "bridge", "isolate", "slow-node", "wipe",
 }
 
 // String returns the kind's name, such as "power-off".

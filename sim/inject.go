@@ -6,10 +6,16 @@ import (
 )
 
 // inject makes a fault of the plan happen, if it can: a node that is down cannot
-// crash.
+// crash. One that waits for something is armed first.
 func (w *World) inject(i int) {
 	f := &w.plan[i]
-	if w.healed || f.Node < 0 || int(f.Node) >= len(w.nodes) {
+	switch {
+	case w.healed:
+		return
+	case f.On != AtOnce && !w.triggered[i]:
+		w.armed = append(w.armed, i)
+		return
+	case !w.aim(f), f.Node < 0, int(f.Node) >= len(w.nodes):
 		return
 	}
 	if w.tracing() {
@@ -17,7 +23,7 @@ func (w *World) inject(i int) {
 			f.Actor, f.Peer, f.Param, int64(f.For/clock.Microsecond))
 	}
 	n := w.nodes[f.Node]
-	if !w.injectProcess(n, f) && !w.injectClock(n, f) &&
+	if !w.injectProcess(n, f) && !w.injectClock(n, f) && !w.injectSplit(f) &&
 		!w.injectLink(n, f) && !w.injectDisk(n, f) {
 		return
 	}
@@ -35,7 +41,8 @@ func (w *World) inject(i int) {
 func (k FaultKind) ends() bool {
 	switch k {
 	case ClockDrift, LinkCut, LinkCutTo, LinkCutFrom, LinkClog, ConnRefused, SlowLink,
-		StuckDisk, FullDisk, WriteError, ReadError, SyncError:
+		StuckDisk, FullDisk, WriteError, ReadError, SyncError, Split, SplitOneWay, Bridge,
+		Isolate:
 		return true
 	}
 	return false
@@ -45,6 +52,8 @@ func (k FaultKind) ends() bool {
 func (w *World) injectProcess(n *node, f *Fault) bool {
 	up := n.broker != nil
 	switch {
+	case f.Kind.stops() && w.tooFew(n):
+		return false
 	case f.Kind == Crash && up:
 		n.stop(&NodeStop{How: ProcessCrash})
 		n.planBoot(f.For)
@@ -58,6 +67,16 @@ func (w *World) injectProcess(n *node, f *Fault) bool {
 		n.shutDown(f.For)
 	case f.Kind == Pause && up && !n.standing:
 		n.pause(f.For)
+	case f.Kind == SlowNode && up && !n.standing:
+		n.throttle(w.now.Add(f.For), f.Param)
+	case f.Kind == Wipe:
+		if up {
+			n.stop(&NodeStop{How: PowerLoss})
+		} else {
+			n.losePower()
+		}
+		n.disk.wipe()
+		n.planBoot(f.For)
 	default:
 		return false
 	}
@@ -203,6 +222,8 @@ func (w *World) endFault(i int) {
 		n.disk.Faults.ReadErrorPPM = 0
 	case SyncError:
 		n.disk.Faults.SyncErrorPPM = 0
+	case Split, SplitOneWay, Bridge, Isolate:
+		w.eachSplit(f, func(from, to netsim.Endpoint) { w.net.Mend(w.now, from, to) })
 	default:
 		w.endLinkFault(n, f)
 	}

@@ -39,7 +39,9 @@ type node struct {
 	draws      draws  // of the process as a whole
 	slowDisk   int64  // factor on the latency of the disk, until slowUntil
 	slowUntil  clock.Instant
-	stuck      int32 // faults that let no I/O complete
+	slowTo     clock.Instant // until when the process is throttled
+	slowShare  int64         // thousandths of the time
+	stuck      int32         // faults that let no I/O complete
 	stayDown   clock.Duration
 	errorsWere int64 // disk errors injected before this life
 	id         int32
@@ -217,6 +219,7 @@ func (n *node) step(ev core.Event, buf *buffer) {
 	for _, o := range w.observers {
 		o.Stepped(w.now, n.id, ev, &n.fx)
 	}
+	w.noteReports(n)
 	n.carryOut(buf)
 }
 

@@ -62,6 +62,7 @@ const (
 	BytesLost   DamageKind = iota + 1 // unsynced bytes that did not survive a power loss
 	FileLost                          // the name of the file did not survive
 	BytesRotten                       // latent bit rot, sticky
+	BytesWiped                        // with the disk
 )
 
 // NodeStop is the end of one life of a node.

@@ -98,7 +98,7 @@ func (o *Oracle) NodeStarted(_ clock.Instant, id int32) {
 
 // FaultInjected implements Observer.
 func (o *Oracle) FaultInjected(_ clock.Instant, f *Fault) {
-	if f.Kind == BitRot { // what it means depends on whether the node is up
+	if f.Kind == BitRot || f.Kind == Wipe { // what it means depends on whether the node is up
 		o.takeDamage(o.node(f.Node), f.Node)
 	}
 }
@@ -136,6 +136,8 @@ func (o *Oracle) takeDamage(n *oracleNode, id int32) {
 func (n *oracleNode) causeOf(h *hosted, d *Damage) checker.Cause {
 	last := len(h.placed) - 1
 	switch {
+	case d.Kind == BytesWiped:
+		return checker.Wiped
 	case d.Kind != BytesRotten:
 		return checker.Power
 	case !n.up && !n.clean && last >= 0 && h.placed[last].path == d.Path:

@@ -43,7 +43,7 @@ func newMetadataOracle(nodes int) metadataOracle {
 	}
 }
 
-var metadataDir = logDir + "/" + log.DirName("__cluster_metadata", 0)
+const metadataDir = logDir + "/__cluster_metadata-0"
 
 // started takes note of a new life of a node.
 func (m *metadataOracle) started(node int32) { m.nodes[node] = metadataNode{} }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/heiban/heiban/clock"
@@ -11,7 +12,22 @@ type PlanOptions struct {
 	Kinds        []FaultKind // that may occur; nil: DefaultFaults
 	PerSecondMax int64       // faults of a node, at most; default 10
 	KeepAll      bool        // no kind is left out at random
+	DownMax      int         // nodes that may be down or stand still at once; 0: all
+	Schemes      []Scheme    // of which each may be part of a plan for several nodes; nil: all
 }
+
+// Scheme is a number of faults that belong together.
+type Scheme uint8
+
+// The schemes.
+const (
+	Swizzle  Scheme = iota + 1 // links of some nodes are clogged one by one, and freed in any order
+	AllOff                     // the power of all nodes fails at once
+	AllCrash                   // all processes crash at once
+	Rolling                    // nodes are restarted cleanly, one after another
+	Bounce                     // one node crashes again and again, as soon as it is up
+	Flapping                   // one node is isolated again and again
+)
 
 // DefaultFaults are the kinds of faults that a broker must survive without losing
 // anything that it promised to keep.
@@ -21,6 +37,11 @@ func DefaultFaults() []FaultKind {
 		LinkCutFrom, LinkClog, ConnReset, ConnRefused, SlowLink, SlowDisk, StuckDisk,
 		FullDisk, WriteError, ReadError, SyncError,
 	}
+}
+
+// ClusterFaults are those of DefaultFaults and what only several nodes can suffer.
+func ClusterFaults() []FaultKind {
+	return append(DefaultFaults(), Split, SplitOneWay, Bridge, Isolate, SlowNode)
 }
 
 // faultShape is how faults of one kind are drawn.
@@ -53,6 +74,12 @@ var faultShapes = [faultKindsEnd]faultShape{
 	ReadError:   {1, clock.Millisecond, 100 * clock.Millisecond, 1_000, 1_000_000},
 	SyncError:   {2, clock.Millisecond, 100 * clock.Millisecond, 10_000, 1_000_000},
 	BitRot:      {1, 0, 0, 0, 0},
+	Split:       {4, clock.Millisecond, 2 * clock.Second, 0, 0},
+	SplitOneWay: {3, clock.Millisecond, 2 * clock.Second, 0, 0},
+	Bridge:      {3, clock.Millisecond, 2 * clock.Second, 0, 0},
+	Isolate:     {3, clock.Millisecond, 2 * clock.Second, 0, 0},
+	SlowNode:    {2, 10 * clock.Millisecond, 2 * clock.Second, 100, 950},
+	Wipe:        {2, 10 * clock.Millisecond, clock.Second, 0, 0},
 }
 
 // DrawPlan draws the faults of a safety phase from a seed. Each run leaves about half
@@ -63,6 +90,9 @@ func DrawPlan(seed uint64, o *PlanOptions, nodes int, safety clock.Duration) []F
 	kinds := o.Kinds
 	if kinds == nil {
 		kinds = DefaultFaults()
+		if nodes > 1 {
+			kinds = ClusterFaults()
+		}
 	}
 	most := o.PerSecondMax
 	if most == 0 {
@@ -89,7 +119,11 @@ func DrawPlan(seed uint64, o *PlanOptions, nodes int, safety clock.Duration) []F
 			plan = append(plan, drawFault(r, node, kind, nodes, safety))
 		}
 	}
-	slices.SortStableFunc(plan, func(a, b Fault) int { return int(a.At - b.At) })
+	if nodes > 1 {
+		aimAtParts(r, plan, safety)
+		plan = append(plan, drawSchemes(r, o, nodes, safety)...)
+	}
+	slices.SortStableFunc(plan, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return plan
 }
 
@@ -127,8 +161,11 @@ func drawFault(r *Rand, node int32, kind FaultKind, nodes int, safety clock.Dura
 			f.Peer = drawPeer(r, node, nodes)
 		}
 	}
-	if kind == ConnReset {
+	switch kind {
+	case ConnReset:
 		f.Param = r.Below(4)
+	case Split, SplitOneWay, Bridge:
+		f.Param = 1 + r.Below(1<<nodes-2) // neither nobody nor all
 	}
 	return f
 }

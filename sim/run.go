@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/netsim"
@@ -17,6 +18,7 @@ const (
 	answerDue // slot: a connection of the node
 	bootDue
 	resumeDue
+	throttleDue
 	stopOverdue
 	actorTimer
 	faultBegins // slot: index in the plan
@@ -85,10 +87,11 @@ func (w *World) guarded(run func()) {
 func (w *World) begin() {
 	w.net = netsim.New[*packet](len(w.nodes)+len(w.actors), &w.netNoise)
 	w.net.BytesPerMilli = w.latency.BytesPerMilli
-	w.plan = w.config.Plan
+	w.plan = slices.Clone(w.config.Plan) // targets are filled in
 	if w.plan == nil {
 		w.plan = DrawPlan(w.config.Seed, &w.config.Faults, len(w.nodes), w.config.Safety)
 	}
+	w.triggered = make([]bool, len(w.plan))
 	w.result.Plan = w.plan
 	for i := range w.plan {
 		w.schedule(w.plan[i].At, event{kind: faultBegins, slot: uint32(i)})
@@ -168,6 +171,8 @@ func (w *World) runOther(e *event) {
 		w.nodes[e.node].bootDue(e.gen)
 	case resumeDue:
 		w.nodes[e.node].resumeDue(e.gen)
+	case throttleDue:
+		w.nodes[e.node].throttle(w.nodes[e.node].slowTo, w.nodes[e.node].slowShare)
 	case stopOverdue:
 		w.nodes[e.node].stopOverdue(e.gen)
 	case faultBegins:

@@ -25,6 +25,8 @@ type World struct {
 	actors    []*actorHost
 	observers []Observer
 	plan      []Fault
+	triggered []bool // by index in the plan: what the fault waited for has happened
+	armed     []int  // faults of the plan that wait for something
 	hash      traceHash
 	mutants   mutant.Set
 	result    Result
@@ -33,6 +35,8 @@ type World struct {
 	buffers []*buffer
 	scratch []byte
 
+	controller int32 // who last said that it is active, -1: nobody
+
 	started  bool
 	healed   bool
 	finished bool
@@ -40,7 +44,7 @@ type World struct {
 
 // New makes a world that has not begun to run.
 func New(config Config) (*World, error) {
-	w := &World{config: config, noise: NewNoise(config.Seed)}
+	w := &World{config: config, noise: NewNoise(config.Seed), controller: -1}
 	w.setDefaults()
 	w.queue.noise = w.noise
 	w.mutants = mutant.New(config.Mutant)
