@@ -24,6 +24,7 @@ type following struct {
 	restarted bool                // answer waits for it, and not the follower's decision
 	ready     bool                // in fetcher.ready
 	unheld    bool                // counted in fetcher.unheld
+	waits     bool                // has nothing to ask before its records are held
 }
 
 // fetcher fetches from one node for all partitions that follow it.
@@ -198,6 +199,7 @@ func (b *Broker) askOne(f *fetcher, p *partition, lists *listing) {
 	ask, ok := p.follower.Next(b.now.Mono)
 	switch {
 	case !ok:
+		p.follower.waits = p.log.HeldEndOffset() < p.log.LogEndOffset()
 		b.armRole(p, p.follower.Deadline())
 	case ask.Kind == replica.AskRecords:
 		f.openEntry(p, &ask)
@@ -494,8 +496,11 @@ func (b *Broker) followerSeesLog(p *partition) {
 	}
 	held := p.log.HeldEndOffset()
 	follower.Held(held)
-	if follower.unheld && held >= p.log.LogEndOffset() {
-		follower.fetcher.held(follower)
+	if (follower.unheld || follower.waits) && held >= p.log.LogEndOffset() {
+		follower.waits = false
+		if follower.fetcher != nil {
+			follower.fetcher.held(follower)
+		}
 		b.askLater(p)
 	}
 }

@@ -103,14 +103,12 @@ func (o *Oracle) meet(id checker.PartitionID, topic string) {
 // cut forgets the places of batches that are in the log no more.
 func (h *hosted) cut(end int64) {
 	kept := h.placed[:0]
-	for i, p := range h.placed {
+	for _, p := range h.placed {
 		if p.base < end {
 			kept = append(kept, p)
-		} else if i < h.written {
-			h.written--
 		}
 	}
-	h.placed = kept
+	h.placed, h.written = kept, min(h.written, len(kept))
 }
 
 // writeDone takes in that the file which has the record before endOffset is written up
