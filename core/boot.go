@@ -209,6 +209,7 @@ func (b *Broker) recovered(p *partition, r *log.Recovered) {
 	b.assume(p, &t.Partitions[p.index])
 	p.log.Tick(b.now, &b.fx.Orders) // retention may raise the log start: that is news
 	b.logChanged(p, from)
+	b.placed(p)
 	b.openingEnded(p)
 	if b.phase == booting {
 		b.opening--

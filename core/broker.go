@@ -80,6 +80,7 @@ type Broker struct {
 	ready     []*conn // have answers to send at the end of this Step
 
 	life            life
+	assignments     assignments
 	inquiries       []*inquiry    // wait for an active controller
 	inquiriesArmed  clock.Instant // when inquireAgain is due
 	controllerArmed clock.Instant // when tickController is due

@@ -95,7 +95,7 @@ func (b *Broker) rotation() uint32 { return uint32(b.random.uint64()) }
 // armController asks for the controller to be looked at when it wants to be. Whatever
 // may bring that forward calls it.
 func (b *Broker) armController() {
-	if b.controller == nil {
+	if b.controller == nil || b.phase > running {
 		return
 	}
 	if at := b.controller.Deadline(); at < b.controllerArmed {
@@ -108,7 +108,7 @@ func (b *Broker) armController() {
 // and hold elections.
 func (b *Broker) tickController() {
 	b.controllerArmed = clock.Never
-	for b.controller != nil && b.controller.Deadline() <= b.now.Mono && b.phase <= running {
+	for b.controller != nil && b.phase <= running && b.controller.Deadline() <= b.now.Mono {
 		d := b.controller.Tick(b.now.Mono)
 		if len(d.Records) > 0 {
 			b.commit(commit{records: d.Records})

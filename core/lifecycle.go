@@ -47,6 +47,7 @@ type life struct {
 	stopBy        clock.Instant // when a stop waits no longer, unless an answer comes
 	stopMax       clock.Instant // when it waits no longer at all
 	failures      uint32        // messages without a good answer, in a row
+	refusal       errcode.Code  // of the last registration
 	registered    bool
 	waiting       bool // for the answer to the message of the last serial
 	urgent        bool // the next message is to follow at once
@@ -247,15 +248,17 @@ func (b *Broker) registerAlone(who asked) {
 
 func (b *Broker) registrationAnswered(r *kmsg.BrokerRegistrationResponse) {
 	l := &b.life
-	if r.ErrorCode != 0 {
-		b.report(Report{
-			Kind: RequestRefused, Err: errcode.Code(r.ErrorCode),
-			Text: "the controller does not take the broker's registration",
-		})
+	if code := errcode.Code(r.ErrorCode); code != errcode.None {
+		if code != l.refusal { // else it was told before
+			b.report(Report{
+				Kind: RequestRefused, Err: code, Text: "the controller does not register the broker",
+			})
+		}
+		l.refusal = code
 		b.contactFailed()
 		return
 	}
-	l.registered, l.epoch = true, r.BrokerEpoch
+	l.registered, l.refusal, l.epoch = true, errcode.None, r.BrokerEpoch
 	l.urgent = true
 	b.contactNext(0)
 	b.imageFollowed()
@@ -294,14 +297,18 @@ func (b *Broker) heartbeatAnswered(r *kmsg.BrokerHeartbeatResponse) {
 		b.contactNext(shutdownPoll)
 	default:
 		b.contactNext(b.base.BrokerHeartbeatInterval)
+		b.assign()
 	}
 }
 
 // imageFollowed goes on with the broker's life when the image has changed.
 func (b *Broker) imageFollowed() {
 	l := &b.life
+	if !l.registered {
+		return
+	}
 	own := b.image.Broker(b.options.NodeID)
-	if own == nil || !l.registered || own.Epoch != l.epoch {
+	if own == nil || own.Epoch != l.epoch {
 		return
 	}
 	switch {

@@ -128,7 +128,7 @@ func (s *script) printResponse(r *core.Response, body wire.Response) {
 		s.printMetadata(head, body)
 	case kmsg.Response:
 		for _, line := range s.others(body) {
-			s.printf("%s %s", head, line)
+			s.printf("%s %s", head, strings.TrimRight(line, " "))
 		}
 	}
 }
@@ -271,12 +271,18 @@ func (s *script) others(r kmsg.Response) []string {
 	case *kmsg.BrokerHeartbeatResponse:
 		add("heard %s", errorOr(r.ErrorCode, fmt.Sprintf("fenced=%t", r.IsFenced)))
 	case *kmsg.AlterPartitionAssignmentsResponse:
+		if r.ErrorCode != 0 {
+			add("reassigned %s", errorOr(r.ErrorCode, ""))
+		}
 		for _, t := range r.Topics {
 			for _, p := range t.Partitions {
 				add("reassigned %s-%d %s", t.Topic, p.Partition, errorOr(p.ErrorCode, ""))
 			}
 		}
 	case *kmsg.ElectLeadersResponse:
+		if r.ErrorCode != 0 {
+			add("elected %s", errorOr(r.ErrorCode, ""))
+		}
 		for _, t := range r.Topics {
 			for _, p := range t.Partitions {
 				add("elected %s-%d %s", t.Topic, p.Partition, errorOr(p.ErrorCode, ""))
@@ -292,9 +298,6 @@ func (s *script) others(r kmsg.Response) []string {
 		}
 	default:
 		out = s.describes(r)
-	}
-	for i := range out {
-		out[i] = strings.TrimRight(out[i], " ")
 	}
 	return out
 }
@@ -350,11 +353,6 @@ func (s *script) describes(r kmsg.Response) []string {
 				add("  %s=%s source=%d", c.Name, text(c.Value), c.Source)
 			}
 		}
-	case *kmsg.DescribeClusterResponse:
-		add("controller=%d", r.ControllerID)
-		for _, b := range r.Brokers {
-			add("  %d=%s:%d", b.NodeID, b.Host, b.Port)
-		}
 	case *kmsg.DescribeLogDirsResponse:
 		for _, d := range r.Dirs {
 			add("%s %s", d.Dir, errorOr(d.ErrorCode, ""))
@@ -365,7 +363,7 @@ func (s *script) describes(r kmsg.Response) []string {
 			}
 		}
 	default:
-		add("%T", r)
+		s.placed(r, add)
 	}
 	return out
 }

@@ -212,18 +212,21 @@ func (s *script) brokerEpoch(id int32) int64 {
 	return -1
 }
 
-// reassign moves partitions: t-0 replicas=1,2.
+// reassign moves partitions: t-0 replicas=1,2. Without replicas it calls that off.
 func (s *script) reassign() (wire.Request, int16, int16) {
 	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
 	for _, text := range s.lines {
 		l := s.parsePartition(text)
 		p := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
-		p.Partition, p.Replicas = l.index, s.ids32(l.fields["replicas"])
+		p.Partition = l.index
+		if l.has("replicas") {
+			p.Replicas = s.ids32(l.fields["replicas"])
+		}
 		t := kmsg.NewAlterPartitionAssignmentsRequestTopic()
 		t.Topic, t.Partitions = l.name, append(t.Partitions, p)
 		req.Topics = append(req.Topics, t)
 	}
-	return req, 45, 0
+	return req, 45, int16(s.int("version", 0))
 }
 
 // electLeaders elects the preferred leaders of partitions.
@@ -235,7 +238,7 @@ func (s *script) electLeaders() (wire.Request, int16, int16) {
 		t.Topic, t.Partitions = l.name, []int32{l.index}
 		req.Topics = append(req.Topics, t)
 	}
-	return req, 43, 2
+	return req, 43, int16(s.int("version", 2))
 }
 
 func (s *script) ids32(text string) []int32 {

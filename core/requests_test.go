@@ -32,6 +32,11 @@ func (s *script) requests() map[string]func() (wire.Request, int16, int16) {
 		"describe-cluster":   s.describeCluster,
 		"describe-configs":   s.describeConfigs,
 		"describe-log-dirs":  s.describeLogDirs,
+		"list-reassignments": s.listReassignments,
+		"unregister-broker":  s.unregisterBroker,
+		"update-features":    s.updateFeatures,
+		"beat":               s.beat,
+		"register":           s.register,
 		"unknown-request":    s.unknownRequest,
 		"reassign":           s.reassign,
 		"elect-leaders":      s.electLeaders,
@@ -235,6 +240,7 @@ func (s *script) deleteTopics() (wire.Request, int16, int16) {
 			t.TopicID = l.id()
 		} else {
 			t.Topic = &l.name
+			req.TopicNames = append(req.TopicNames, l.name) // up to version 5
 		}
 		req.Topics = append(req.Topics, t)
 	}
@@ -252,13 +258,14 @@ func (s *script) createPartitions() (wire.Request, int16, int16) {
 	return req, 37, int16(s.int("version", 3))
 }
 
-// alterConfigs sets values of topics: NAME KEY=VALUE. An empty value deletes.
+// alterConfigs sets values of topics: NAME KEY=VALUE. An empty value deletes. With the
+// word brokers the names are those of brokers, or * for all.
 func (s *script) alterConfigs() (wire.Request, int16, int16) {
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	for _, text := range s.lines {
 		words := strings.Fields(text)
 		r := kmsg.NewIncrementalAlterConfigsRequestResource()
-		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, words[0]
+		r.ResourceType, r.ResourceName = s.resource(words[0])
 		for _, word := range words[1:] {
 			key, value, _ := strings.Cut(word, "=")
 			c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
@@ -353,17 +360,28 @@ func (s *script) describeProducers() (wire.Request, int16, int16) {
 
 func (s *script) describeCluster() (wire.Request, int16, int16) {
 	req := kmsg.NewPtrDescribeClusterRequest()
-	req.EndpointType = 1
-	return req, 60, 2
+	req.EndpointType = int8(s.int("endpoints", 1))
+	return req, 60, int16(s.int("version", 2))
 }
 
-// describeConfigs asks for keys of topics: NAME KEY.
+// resource is what a line about configurations names.
+func (s *script) resource(name string) (kmsg.ConfigResourceType, string) {
+	switch {
+	case !s.has("brokers"):
+		return kmsg.ConfigResourceTypeTopic, name
+	case name == "*":
+		return kmsg.ConfigResourceTypeBroker, ""
+	}
+	return kmsg.ConfigResourceTypeBroker, name
+}
+
+// describeConfigs asks for keys of topics, or with the word brokers of brokers: NAME KEY.
 func (s *script) describeConfigs() (wire.Request, int16, int16) {
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	for _, text := range s.lines {
 		words := strings.Fields(text)
 		r := kmsg.NewDescribeConfigsRequestResource()
-		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, words[0]
+		r.ResourceType, r.ResourceName = s.resource(words[0])
 		r.ConfigNames = words[1:]
 		req.Resources = append(req.Resources, r)
 	}

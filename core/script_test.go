@@ -37,7 +37,8 @@ func TestScripts(t *testing.T) {
 type script struct {
 	*driver
 	t        *testing.T
-	out      strings.Builder
+	out      *strings.Builder
+	name     string // of the node, before each line
 	conns    map[core.ConnID]bool
 	ids      map[wire.TopicID]string // how the script names topic ids
 	byName   map[string]wire.TopicID // the last one of a name
@@ -54,7 +55,7 @@ type script struct {
 
 func newScript(t *testing.T) *script {
 	s := &script{
-		driver: newDriver(), t: t, conns: map[core.ConnID]bool{},
+		driver: newDriver(), t: t, out: &strings.Builder{}, conns: map[core.ConnID]bool{},
 		ids: map[wire.TopicID]string{}, byName: map[string]wire.TopicID{}, created: map[string]int32{},
 	}
 	s.onResponse = s.printResponse
@@ -73,12 +74,26 @@ func newScript(t *testing.T) *script {
 }
 
 func (s *script) printf(format string, args ...any) {
-	fmt.Fprintf(&s.out, format+"\n", args...)
+	fmt.Fprintf(s.out, s.name+format+"\n", args...)
 }
 
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	s.t = t
 	s.out.Reset()
+	s.read(d)
+	s.execute(t, d)
+	if s.fatal != nil {
+		s.printf("fatal: %v", s.fatal)
+	}
+	if s.stopped {
+		s.printf("stopped")
+	}
+	s.fatal, s.stopped = nil, false
+	return s.out.String()
+}
+
+// read takes in a command's arguments and input.
+func (s *script) read(d *datadriven.TestData) {
 	s.args, s.words = map[string]string{}, nil
 	for _, a := range d.CmdArgs {
 		if len(a.Vals) == 0 {
@@ -91,6 +106,9 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	if d.Input != "" {
 		s.lines = strings.Split(strings.TrimSpace(d.Input), "\n")
 	}
+}
+
+func (s *script) execute(t *testing.T, d *datadriven.TestData) {
 	if command, ok := s.requests()[d.Cmd]; ok {
 		s.send(command())
 	} else if command, ok := s.controls()[d.Cmd]; ok {
@@ -98,14 +116,6 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	} else {
 		d.Fatalf(t, "unknown command %s", d.Cmd)
 	}
-	if s.fatal != nil {
-		s.printf("fatal: %v", s.fatal)
-	}
-	if s.stopped {
-		s.printf("stopped")
-	}
-	s.fatal, s.stopped = nil, false
-	return s.out.String()
 }
 
 // controls are the commands that are no requests.
