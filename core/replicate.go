@@ -20,6 +20,7 @@ type following struct {
 
 	answer    replica.FetchAnswer // to records with which the log begins anew
 	cutFrom   int64               // the log end offset before a truncation
+	restartAt int64               // where the log begins anew
 	cutting   bool                // a truncation is under way
 	restarted bool                // answer waits for it, and not the follower's decision
 	ready     bool                // in fetcher.ready
@@ -437,6 +438,7 @@ func (b *Broker) replicate(p *partition, a *replica.FetchAnswer, part *wire.Fetc
 	if p.log.Truncating() {
 		follower.cutting, follower.restarted = true, true
 		follower.cutFrom, follower.answer = base, *a
+		follower.restartAt = batches.Header(0).BaseOffset
 	} else {
 		b.replicated(p, a, base)
 	}
@@ -509,15 +511,19 @@ func (b *Broker) followerSeesLog(p *partition) {
 func (b *Broker) truncated(p *partition) {
 	follower := p.follower
 	follower.cutting = false
-	b.report(Report{
+	cut := Report{
 		Kind: LogTruncated, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
 		Offset: p.log.LogStartOffset(), EndOffset: p.log.LogEndOffset(), From: follower.cutFrom,
 		Epoch: p.leaderEpoch,
-	})
+	}
 	if follower.restarted {
 		follower.restarted = false
-		b.replicated(p, &follower.answer, p.log.LogStartOffset())
+		cut.Offset, cut.EndOffset = follower.restartAt, follower.restartAt
+		b.report(cut)
+		p.logStart = follower.restartAt // from where it goes up at once
+		b.replicated(p, &follower.answer, follower.restartAt)
 	} else {
+		b.report(cut)
 		state := p.logState()
 		follower.Truncated(&state)
 		b.takeMarks(p)
