@@ -29,14 +29,15 @@ func (j *Judge) Acknowledged(a *Answer) {
 		j.checkRefusal(r, a)
 		return
 	}
+	if !r.leads {
+		j.acknowledgedLate(r, a)
+		return
+	}
 	b := j.placed(r, a)
 	if b == nil {
 		return
 	}
 	switch {
-	case !r.leads:
-		j.Report(AckPolicy, "acked-by-follower", "%s: node %d acknowledged %d to %d",
-			p.Name, r.Node, b.BaseOffset, b.EndOffset)
 	case a.Acks == -1 && r.highWatermark < b.EndOffset:
 		j.Report(AckPolicy, "acked-uncommitted", "%s: acks=all for %d to %d, high watermark %d",
 			p.Name, b.BaseOffset, b.EndOffset, r.highWatermark)
@@ -54,6 +55,26 @@ func (j *Judge) Acknowledged(a *Answer) {
 	}
 	for o := b.BaseOffset; o < min(b.EndOffset, p.committed); o++ {
 		p.slots[o].flags |= flag
+	}
+}
+
+// acknowledgedLate judges the answer of a node that leads no more. The answer was ready
+// while it led and waited for its turn; its log may have been cut since.
+func (j *Judge) acknowledgedLate(r *Replica, a *Answer) {
+	p := r.p
+	if a.Acks != -1 || p.deposed(r) || a.Base < p.highestStart {
+		return
+	}
+	b := batchAt(p.batches, a.Base)
+	if (b == nil || b.BaseOffset != a.Base || b.EndOffset > p.committed) && p.truncatedAt == 0 {
+		j.Report(AckPolicy, "acked-by-follower", "%s: node %d acknowledged %d, committed is %d",
+			p.Name, r.Node, a.Base, p.committed)
+		return
+	}
+	if b != nil {
+		for o := b.BaseOffset; o < min(b.EndOffset, p.committed); o++ {
+			p.slots[o].flags |= slotAckedAll
+		}
 	}
 }
 

@@ -22,8 +22,10 @@ const (
 	LogMatching         = "LogMatching"         // an offset and an epoch mean one record everywhere
 	LogRegister         = "LogRegister"         // a partition is a linearizable append-only log
 	MetadataLog         = "MetadataLog"         // all nodes agree on the metadata, and keep it
+	MetadataView        = "MetadataView"        // what a node tells of the metadata never goes back
 	OneLeader           = "OneLeader"           // a leader epoch has one leader
 	ProducerSequence    = "ProducerSequence"    // sequences follow one another (KIP-98)
+	ProducerIDs         = "ProducerIDs"         // nobody gets a producer id that another has
 	Progress            = "Progress"            // after healing everything finishes
 	Range               = "Range"               // the marks of a log are in order and monotone
 	ReadPrefix          = "ReadPrefix"          // what was read was committed, and never changes
@@ -75,6 +77,9 @@ type Judge struct {
 	ops        []Op
 	brokers    map[int32]BrokerState
 	metalog    metalog
+	views      map[string]*view
+	born       map[int32]int64   // judge's clock when a node's life began
+	granted    map[granted]int32 // by which node
 	found      []Violation
 	excused    Excused
 	clock      int64 // advances with every call and return of an operation
@@ -94,6 +99,9 @@ func NewJudge(limits Limits) *Judge {
 		attempts:   make(map[uint64]*attempt),
 		plain:      make(map[PartitionID]bool),
 		brokers:    make(map[int32]BrokerState),
+		views:      make(map[string]*view),
+		born:       make(map[int32]int64),
+		granted:    make(map[granted]int32),
 		metalog: metalog{
 			origins: make(map[place]origin), controllers: make(map[int32]int32),
 		},

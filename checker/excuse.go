@@ -1,25 +1,23 @@
 package checker
 
 // excused reports whether faults explain that a copy loses a record. A process crash
-// explains none. Rot and a lost disk explain all behind them, and a failed sync what it
-// was to make durable, once the power is lost. A power loss explains those that were
-// volatile, but where a record counts only once it is synced, none that counted.
-func (r *Replica) excused(offset int64, committed bool) bool {
-	if r.riskFrom == noOffset || offset < r.riskFrom {
+// explains only what was not written yet. Rot and a lost disk explain all behind them, and
+// a failed sync what it was to make durable, once the power is lost. A power loss explains
+// those that were volatile: where a record counts only once it is synced, those did not
+// count.
+func (r *Replica) excused(offset int64) bool {
+	switch {
+	case r.stopped != noOffset && offset >= r.stopped:
+		return true
+	case r.riskFrom == noOffset || offset < r.riskFrom:
 		return false
 	}
-	if r.rotten {
-		return true
-	}
-	if offset >= r.doubt.from && offset < r.doubt.to {
-		return true
-	}
-	return offset >= r.synced && (!r.p.policy.Fsync || !committed)
+	return r.rotten || offset >= r.doubt.from && offset < r.doubt.to || offset >= r.synced
 }
 
 // lacks reports whether faults explain that a copy does not hold a committed record.
 func (r *Replica) lacks(offset int64) bool {
-	return r.lackFrom != noOffset && offset >= r.lackFrom || r.excused(offset, true)
+	return r.lackFrom != noOffset && offset >= r.lackFrom || r.excused(offset)
 }
 
 // candidates are the copies that may be elected without breaking a promise: those in

@@ -11,9 +11,9 @@ func (j *Judge) Stopped(id ReplicaID, clean bool) {
 	if r.required != noOffset {
 		return // it had not come online since the last stop
 	}
-	r.required = r.written
+	r.required, r.stopped = r.written, r.written
 	if clean {
-		r.required = r.logEnd
+		r.required, r.stopped = r.logEnd, noOffset
 	}
 }
 
@@ -80,7 +80,7 @@ func (j *Judge) Online(id ReplicaID, start, end int64) {
 	j.cut(r, start, end)
 	r.logStart, r.reported, r.failedAt = start, start, noOffset
 	r.highWatermark = max(start, min(p.committed, end))
-	r.required, r.riskFrom, r.rotten = noOffset, noOffset, false
+	r.required, r.stopped, r.riskFrom, r.rotten = noOffset, noOffset, noOffset, false
 	r.written, r.lifeStart = end, end
 	r.synced = min(r.synced, end) // recovery may read what no sync has covered yet
 	j.reckon(p)
@@ -240,7 +240,7 @@ func (j *Judge) lose(r *Replica, from, to int64) {
 		if committed && (p.dataAt(offset) == nil || p.superseded(offset)) {
 			continue
 		}
-		explained := r.excused(offset, committed)
+		explained := r.excused(offset)
 		if explained && (r.lackFrom == noOffset || offset < r.lackFrom) {
 			r.lackFrom = offset
 		}

@@ -32,11 +32,12 @@ func (j *Judge) CheckTopics() {
 	for i := range j.ops {
 		op := &j.ops[i]
 		switch op.Kind {
-		case OpCreate, OpDelete, OpDeleteID, OpDescribe:
+		case OpCreate, OpDelete, OpDeleteID:
+		case OpDescribe:
+			if op.Outcome == Unknown || j.several() {
+				continue // a node of several may lag behind: Described judges that
+			}
 		default:
-			continue
-		}
-		if op.Outcome == Unknown && op.Kind == OpDescribe {
 			continue
 		}
 		if byName[op.Topic] == nil {
@@ -45,7 +46,7 @@ func (j *Judge) CheckTopics() {
 		byName[op.Topic] = append(byName[op.Topic], operation(op))
 	}
 	slices.Sort(names)
-	model := topicModel()
+	model := topicModel(j.several())
 	for _, name := range names {
 		j.linearize(TopicRegister, name, &model, j.beginning(byName[name]))
 	}
@@ -112,12 +113,44 @@ func (j *Judge) beginning(ops []porcupine.Operation) []porcupine.Operation {
 	return kept
 }
 
-func topicModel() porcupine.Model {
+// several reports whether requests may go through other nodes than the one that decides.
+func (j *Judge) several() bool { return j.limits.Voters > 1 }
+
+// topicModel is what a topic's name may go through. Where nodes pass requests on, one
+// that lost its connection is passed on again, so that a refusal may be the answer to
+// the second of two requests of which the first was carried out.
+func topicModel(several bool) porcupine.Model {
 	m := porcupine.NondeterministicModel{
 		Init: func() []any { return []any{topicState{}} },
-		Step: func(state, input, _ any) []any { return stepTopic(state.(topicState), input.(*Op)) },
+		Step: func(state, input, _ any) []any {
+			s, op := state.(topicState), input.(*Op)
+			if several && op.Outcome == Refused {
+				return append(stepTopic(s, op), stepTwice(s, op)...)
+			}
+			return stepTopic(s, op)
+		},
 	}
 	return m.ToModel()
+}
+
+// stepTwice returns the states that an operation may lead to which was carried out and
+// then refused.
+func stepTwice(s topicState, op *Op) []any {
+	switch op.Kind {
+	case OpCreate:
+		if !s.exists {
+			return []any{topicState{exists: true, unsaid: true}}
+		}
+	case OpDelete:
+		if s.exists {
+			return []any{topicState{}}
+		}
+	case OpDeleteID:
+		if s.exists && (s.unsaid || s.id == op.TopicID) {
+			return []any{topicState{}}
+		}
+	}
+	return nil
 }
 
 // stepTopic returns the states that an operation may lead to: none if its answer

@@ -30,6 +30,7 @@ type Replica struct {
 	// and written, and absent once a fault destroyed it: that is from riskFrom on,
 	// since a log is worth nothing behind its first hole.
 	required int64 // where the log must end at least after a restart; -1: online
+	stopped  int64 // what was ordered but not written when the last life ended; -1: nothing
 	riskFrom int64 // first offset that a fault destroyed since the last life; -1: none
 	rotten   bool  // by bit rot or a lost disk, which spare no synced record
 	failedAt int64 // first offset of a sync that failed in this life; -1: none
@@ -65,7 +66,7 @@ func (j *Judge) replica(id ReplicaID) *Replica {
 		return r
 	}
 	r := &Replica{
-		Node: id.Node, p: p, required: noOffset, riskFrom: noOffset, failedAt: noOffset,
+		Node: id.Node, p: p, required: noOffset, stopped: noOffset, riskFrom: noOffset, failedAt: noOffset,
 		lackFrom: noOffset, leaderEpoch: -1, stateEpoch: -1, producers: make(map[int64]producer),
 	}
 	p.replicas = append(p.replicas, r)
@@ -263,7 +264,7 @@ func (r *Replica) follow() {
 		}
 		r.matched = next
 	}
-	if r.matched >= p.committed && r.riskFrom == noOffset {
+	if r.matched >= p.committed && r.riskFrom == noOffset && r.stopped == noOffset {
 		r.lackFrom = noOffset
 	}
 }
@@ -271,10 +272,14 @@ func (r *Replica) follow() {
 // has returns the end of the committed records that it holds, faults considered.
 func (r *Replica) has() int64 {
 	r.follow()
-	if r.riskFrom != noOffset {
-		return min(r.matched, r.riskFrom)
+	end := r.matched
+	if r.stopped != noOffset {
+		end = min(end, r.stopped)
 	}
-	return r.matched
+	if r.riskFrom != noOffset {
+		end = min(end, r.riskFrom)
+	}
+	return end
 }
 
 // Written says that a copy's device wrote everything below endOffset.

@@ -74,9 +74,11 @@ type Admin struct {
 
 // adminCall is one operation without answer.
 type adminCall struct {
-	topic string
-	ref   checker.OpRef
-	setup bool
+	topic  string
+	ref    checker.OpRef
+	called int64
+	node   int32
+	setup  bool
 }
 
 // NewAdmin makes an administrator.
@@ -189,7 +191,10 @@ func (a *Admin) known() *TopicSpec {
 
 func (a *Admin) ask(conn *clientConn, req kmsg.Request, kind checker.OpKind, topic, text string) {
 	ref := a.config.Judge.Call(checker.Op{Kind: kind, Client: a.client, Topic: topic, Text: text})
-	a.call(conn, req, &adminCall{topic: topic, ref: ref, setup: a.setup < len(a.config.Setup)})
+	a.call(conn, req, &adminCall{
+		topic: topic, ref: ref, called: a.config.Judge.Now(), node: conn.node,
+		setup: a.setup < len(a.config.Setup),
+	})
 	a.waiting = true
 }
 
@@ -283,6 +288,12 @@ func (a *Admin) answer(call *adminCall, resp kmsg.Response) {
 	op.Err = code
 	if did := errcode.Code(code); did == errcode.InvalidReplicationFactor {
 		op.Kind = checker.OpOther // the controller knows too few brokers yet: nothing was done
+	}
+	if described, ok := resp.(*kmsg.DescribeConfigsResponse); ok {
+		a.configsShown(call, described)
+	}
+	if op.Kind == checker.OpDescribe && outcome == checker.Done {
+		a.config.Judge.Described(call.node, call.topic, id, call.called)
 	}
 	if op.Kind == checker.OpCreate || op.Kind == checker.OpDescribe {
 		op.TopicID = id

@@ -2,10 +2,12 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/heiban/heiban/checker"
+	"github.com/heiban/heiban/core/errcode"
 )
 
 // What an administrator does to partitions and their replicas.
@@ -75,4 +77,23 @@ func (a *Admin) describeConfigs(conn *clientConn, spec *TopicSpec) {
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	req.Version, req.Resources = int16(a.rand.Between(1, 4)), append(req.Resources, r)
 	a.ask(conn, req, checker.OpOther, spec.Name, "describe configs")
+}
+
+// configsShown tells the judge what a node says of what the administrator alters.
+func (a *Admin) configsShown(call *adminCall, resp *kmsg.DescribeConfigsResponse) {
+	if len(resp.Resources) != 1 || errcode.Code(resp.Resources[0].ErrorCode) != errcode.None {
+		return
+	}
+	for i := range resp.Resources[0].Configs {
+		c := &resp.Resources[0].Configs[i]
+		altered := func(o TopicConfig) bool { return o.Name == c.Name }
+		if !slices.ContainsFunc(a.config.Alter, altered) {
+			continue
+		}
+		value := ""
+		if c.Source == kmsg.ConfigSourceDynamicTopicConfig && c.Value != nil {
+			value = *c.Value
+		}
+		a.config.Judge.ConfigShown(call.node, call.topic, c.Name, value, call.called)
+	}
 }

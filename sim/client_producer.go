@@ -87,7 +87,7 @@ const (
 
 type produceCall struct{ batches []*produceBatch }
 
-type identifyCall struct{}
+type identifyCall struct{ node int32 }
 
 // NewProducer makes a producer.
 func NewProducer(c ProducerConfig) *Producer {
@@ -119,7 +119,7 @@ func (p *Producer) Step(now clock.Time, ev ActorEvent, out *ActorOrders) {
 		p.catalog.learn(&p.caller, ev.Response.(*kmsg.MetadataResponse))
 		p.forgetGone()
 	case identifyCall:
-		p.identified(ev.Response.(*kmsg.InitProducerIDResponse))
+		p.identified(call.node, ev.Response.(*kmsg.InitProducerIDResponse))
 	case produceCall:
 		p.produced(call, ev.Response.(*kmsg.ProduceResponse))
 	}
@@ -199,13 +199,14 @@ func (p *Producer) identify() {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.Version = p.initVersion
 	req.TransactionTimeoutMillis = 1<<31 - 1
-	p.call(conn, req, identifyCall{})
+	p.call(conn, req, identifyCall{node: conn.node})
 	p.identifying = true
 }
 
-func (p *Producer) identified(resp *kmsg.InitProducerIDResponse) {
+func (p *Producer) identified(node int32, resp *kmsg.InitProducerIDResponse) {
 	p.identifying = false
 	if errcode.Code(resp.ErrorCode) == errcode.None {
+		p.config.Judge.ProducerIDGranted(node, resp.ProducerID, resp.ProducerEpoch)
 		p.producerID, p.epoch = resp.ProducerID, resp.ProducerEpoch
 	}
 }

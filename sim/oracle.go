@@ -84,6 +84,7 @@ func (o *Oracle) node(id int32) *oracleNode {
 func (o *Oracle) NodeStarted(_ clock.Instant, id int32) {
 	n := o.node(id)
 	o.metadata.started(id)
+	o.judge.NodeStarted(id)
 	if n.dirs == nil {
 		n.dirs = map[string]*hosted{}
 	}

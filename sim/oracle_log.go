@@ -103,12 +103,16 @@ func (o *Oracle) meet(id checker.PartitionID, topic string) {
 // cut forgets the places of batches that are in the log no more.
 func (h *hosted) cut(end int64) {
 	kept := h.placed[:0]
-	for _, p := range h.placed {
-		if p.base < end {
-			kept = append(kept, p)
+	written := 0
+	for i, p := range h.placed {
+		if p.base >= end {
+			continue
+		}
+		if kept = append(kept, p); i < h.written {
+			written++
 		}
 	}
-	h.placed, h.written = kept, min(h.written, len(kept))
+	h.placed, h.written = kept, written
 }
 
 // writeDone takes in that the file which has the record before endOffset is written up

@@ -15,7 +15,8 @@ type metadataOracle struct {
 	states  map[checker.PartitionID]*checker.PartitionState
 	brokers map[int32]*checker.BrokerState
 	topics  map[checker.TopicID]string
-	open    []metadata.Record // of a transaction that has not ended
+	configs map[string][]string // names of what a topic has set
+	open    []metadata.Record   // of a transaction that has not ended
 	nodes   []metadataNode
 	inside  bool // of a transaction
 }
@@ -39,6 +40,7 @@ func newMetadataOracle(nodes int) metadataOracle {
 		states:  map[checker.PartitionID]*checker.PartitionState{},
 		brokers: map[int32]*checker.BrokerState{},
 		topics:  map[checker.TopicID]string{},
+		configs: map[string][]string{},
 		nodes:   make([]metadataNode, nodes),
 	}
 }
@@ -53,6 +55,7 @@ func (m *metadataOracle) stepped(o *Oracle, node int32, fx *core.Effects) {
 	n := &m.nodes[node]
 	for i := range fx.Syncs {
 		if dir, _ := split(fx.Syncs[i].File.Path); dir == metadataDir {
+			m.find(o, node)
 			n.log = fx.Syncs[i].Log
 		}
 	}
@@ -169,13 +172,15 @@ func (m *metadataOracle) fold(o *Oracle, r metadata.Record) {
 	switch r := r.(type) {
 	case *metadata.TopicRecord:
 		m.topics[r.TopicID] = r.Name
+		o.judge.TopicChanged(r.Name, r.TopicID)
 	case *metadata.PartitionRecord:
 		m.partition(o, r)
 	case *metadata.PartitionChangeRecord:
 		m.change(o, r)
 	case *metadata.RemoveTopicRecord:
-		delete(m.topics, r.TopicID)
-		o.judge.TopicGone(r.TopicID)
+		m.remove(o, r.TopicID)
+	case *metadata.ConfigRecord:
+		m.config(o, r)
 	case *metadata.RegisterBrokerRecord:
 		m.broker(o, r.BrokerID, checker.BrokerState{
 			ID: r.BrokerID, Epoch: r.BrokerEpoch, Fenced: r.Fenced,
@@ -195,6 +200,29 @@ func (m *metadataOracle) fold(o *Oracle, r metadata.Record) {
 		m.clearELR(o, r.TopicName)
 	default:
 	}
+}
+
+func (m *metadataOracle) remove(o *Oracle, id checker.TopicID) {
+	name := m.topics[id]
+	o.judge.TopicChanged(name, checker.TopicID{})
+	for _, config := range m.configs[name] {
+		o.judge.ConfigChanged(name, config, "")
+	}
+	delete(m.configs, name)
+	delete(m.topics, id)
+	o.judge.TopicGone(id)
+}
+
+func (m *metadataOracle) config(o *Oracle, r *metadata.ConfigRecord) {
+	if r.ResourceType != metadata.TopicResource {
+		return
+	}
+	value := ""
+	if r.Value != nil {
+		value = *r.Value
+	}
+	m.configs[r.ResourceName] = append(m.configs[r.ResourceName], r.Name)
+	o.judge.ConfigChanged(r.ResourceName, r.Name, value)
 }
 
 func (m *metadataOracle) broker(o *Oracle, id int32, b checker.BrokerState) {
