@@ -64,6 +64,8 @@ func (b *Broker) askOnce(request kmsg.Request, timeout clock.Duration, who asked
 func (b *Broker) inquire(q *inquiry) {
 	leader := b.activeController()
 	switch {
+	case b.phase > running:
+		q.answered(b, nil, errNotController)
 	case b.controller != nil:
 		records, resp := b.decide(q.request)
 		b.commit(commit{records: records, body: resp, who: q})

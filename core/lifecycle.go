@@ -102,9 +102,10 @@ func (b *Broker) contact() {
 }
 
 // contactTimeout is how long an answer may take: two messages get lost before a session
-// does.
+// does. After each that was lost the next one has longer, since the way may be that slow.
 func (b *Broker) contactTimeout() clock.Duration {
-	return max(b.base.BrokerSessionTimeout/3, clock.Millisecond)
+	patience := max(b.base.BrokerSessionTimeout/3, clock.Millisecond)
+	return max(patience, min(patience<<min(b.life.failures, 8), b.base.RequestTimeout))
 }
 
 // lifeDue goes on after an interval, or gives up on an answer.
