@@ -25,6 +25,7 @@ type partition struct {
 	dir   *logDir
 
 	leader   *replica.Leader // if it leads
+	ledAs    *replica.Leader // in the epoch before, if nobody else has led since
 	follower *following      // if it follows
 
 	// Who waits. The first two queues are ordered by endOffset.

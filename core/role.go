@@ -6,6 +6,7 @@ import (
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/metadata"
+	"github.com/heiban/heiban/core/mutant"
 	"github.com/heiban/heiban/core/replica"
 )
 
@@ -86,14 +87,13 @@ func (b *Broker) assume(p *partition, m *metadata.Partition) {
 }
 
 func (b *Broker) becomeLeader(p *partition, said *replica.Partition) {
-	before := p.leader
 	b.unfollow(p)
 	leader, changed := replica.BecomeLeader(b.now.Mono, &b.replicas, &replica.Election{
 		Partition: *said, Brokers: b.brokers, Log: p.logState(),
 		MinInsyncReplicas: b.image.TopicByID(p.topic.id).Config.MinInsyncReplicas,
-		Before:            before,
+		Before:            p.ledAs,
 	})
-	p.leader, p.leaderEpoch = &leader, said.LeaderEpoch
+	p.leader, p.ledAs, p.leaderEpoch = &leader, &leader, said.LeaderEpoch
 	// What waits to be committed is still in the log, and still will be. Readers carry
 	// the epoch they know, which is over.
 	b.completeFetches(p)
@@ -112,6 +112,9 @@ func (b *Broker) becomeFollower(p *partition, said *replica.Partition) {
 	follower, d := replica.BecomeFollower(&b.replicas, said, &state)
 	p.leader, p.follower = nil, &following{Follower: follower}
 	p.leaderEpoch = said.LeaderEpoch
+	if !b.settings.Mutants.On(mutant.I3KeepReplicaState) {
+		p.ledAs = nil
+	}
 	b.leave(p, errcode.NotLeaderOrFollower)
 	b.report(Report{
 		Kind: FollowerStarted, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
