@@ -37,6 +37,9 @@ var layers = map[string][]string{
 		"clock", "core/config", "core/errcode", "core/invariant", "core/log", "core/metadata",
 		"core/mutant",
 	},
+	"core/group": {
+		"clock", "core/config", "core/errcode", "core/invariant", "core/metadata", "core/mutant",
+	},
 	"core/quorum":  {"clock", "core/invariant", "core/mutant"},
 	"core/replica": {"clock", "core/errcode", "core/invariant", "core/mutant"},
 	"core": {
@@ -67,7 +70,8 @@ var layers = map[string][]string{
 // pure are the packages whose behaviour may depend on nothing but their input.
 var pure = []string{
 	"clock", "core", "core/batch", "core/config", "core/controller", "core/errcode",
-	"core/invariant", "core/log", "core/metadata", "core/mutant", "core/quorum", "core/replica",
+	"core/group", "core/invariant", "core/log", "core/metadata", "core/mutant", "core/quorum",
+	"core/replica",
 	"core/wire", "netsim", "sim", "checker",
 }
 
@@ -75,7 +79,7 @@ var pure = []string{
 var pureStd = []string{
 	"bytes", "cmp", "encoding/base64", "encoding/binary", "encoding/hex", "errors", "fmt",
 	"hash/crc32", "io", "iter", "maps", "math", "math/bits", "path", "regexp", "slices", "sort",
-	"strconv", "strings", "unicode", "unicode/utf8", "unsafe", "encoding/json",
+	"strconv", "strings", "unicode", "unicode/utf16", "unicode/utf8", "unsafe", "encoding/json",
 }
 
 // pureModules is what pure packages may use of other modules.

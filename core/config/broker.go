@@ -135,6 +135,8 @@ type Groups struct {
 	OffsetsRetentionCheckInterval     clock.Duration
 	OffsetsCommitTimeout              clock.Duration
 	GroupConsumerAssignors            []string
+	GroupConsumerMigrationPolicy      string
+	GroupConsumerRegexRefreshInterval clock.Duration
 	GroupMaxSize                      int32
 	GroupConsumerMaxSize              int32
 	OffsetMetadataMaxBytes            int32

@@ -284,6 +284,8 @@ func (r *reader) groups() {
 	g.OffsetsRetentionCheckInterval = r.millis("offsets.retention.check.interval.ms")
 	g.OffsetsCommitTimeout = r.millis("offsets.commit.timeout.ms")
 	g.GroupConsumerAssignors = r.list("group.consumer.assignors")
+	g.GroupConsumerMigrationPolicy = r.string("group.consumer.migration.policy")
+	g.GroupConsumerRegexRefreshInterval = r.millis("group.consumer.regex.refresh.interval.ms")
 	g.GroupMaxSize = r.int("group.max.size")
 	g.GroupConsumerMaxSize = r.int("group.consumer.max.size")
 	g.OffsetMetadataMaxBytes = r.int("offset.metadata.max.bytes")

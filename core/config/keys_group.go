@@ -30,7 +30,7 @@ var groupKeys = []Key{
 	{
 		Name: "group.consumer.migration.policy", Type: String, Default: "bidirectional",
 		Valid: oneOf("disabled", "downgrade", "upgrade", "bidirectional"),
-		Scope: BrokerScope, Inert: true,
+		Scope: BrokerScope,
 		Doc: "In which directions groups may change between the classic and the consumer " +
 			"protocol.",
 	},
@@ -46,7 +46,7 @@ var groupKeys = []Key{
 	},
 	{
 		Name: "group.consumer.regex.refresh.interval.ms", Type: Int, Default: "600000",
-		Valid: atLeast(10000), Scope: BrokerScope, Inert: true,
+		Valid: atLeast(10000), Scope: BrokerScope,
 		Doc: "How often subscriptions by regular expression are resolved again.",
 	},
 	{

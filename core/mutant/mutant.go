@@ -86,6 +86,16 @@ const (
 	T16KeepProducers
 	// T17: a truncation does not say that the checkpoints are too high.
 	T17NoTruncationMark
+	// G4: offsets are committed without a look at who commits them.
+	G4CommitOfAnyone
+	// G5: offsets of a group expire while it rebalances (KAFKA-13636).
+	G5ExpireInRebalance
+	// G7: a static member that comes back keeps its id, and nothing is written down.
+	G7StaticNotFenced
+	// G8: a partition that is yet to be given up counts as free (KAFKA-16147).
+	G8RevokingIsFree
+	// G9: any member may assign, in any generation.
+	G9SyncOfAnyone
 	count
 )
 
@@ -95,6 +105,7 @@ var names = [count]string{
 	"I1", "I2", "I3", "I5", "I9",
 	"I4", "I7", "I11", "E1", "E2", "K10",
 	"T15", "T16", "T17",
+	"G4", "G5", "G7", "G8", "G9",
 }
 
 // String returns the short name used in the kill matrix, such as "D1".
