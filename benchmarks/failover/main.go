@@ -14,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/heiban/heiban/benchmarks"
 )
@@ -115,58 +116,71 @@ func (s *settings) makeTopics(ctx context.Context, c *benchmarks.Cluster) error 
 	return nil
 }
 
-// failOver kills a node and waits until none of its partitions is led by it.
+// failOver stops the node that leads the most and waits until it leads nothing.
 func (s *settings) failOver(ctx context.Context, c *benchmarks.Cluster) error {
-	const victim = 1
-	var detected time.Time
-	led := 0
-	killed := time.Now()
-	c.Signal(victim, syscall.SIGSTOP) // so that it does not come back meanwhile
-	err := s.await(ctx, c, c.Bootstrap[1], func(topics kadm.TopicDetails) bool {
-		now := s.ledBy(topics, victim)
-		if now < led && detected.IsZero() {
-			detected = time.Now()
+	victim, led := 0, 0
+	err := s.await(ctx, c, "", func(all topics) bool {
+		for node := 1; node <= s.nodes; node++ {
+			if n := s.ledBy(all, int32(node)); n > led {
+				victim, led = node, n
+			}
 		}
-		led = max(led, now)
-		return led > 0 && now == 0
+		return led > 0
 	})
 	if err != nil {
 		return err
 	}
-	took := time.Since(killed)
+	var detected time.Time
+	stopped := time.Now()
+	c.Signal(victim, syscall.SIGSTOP) // so that it does not come back meanwhile
+	witness := c.Bootstrap[victim%s.nodes]
+	err = s.await(ctx, c, witness, func(all topics) bool {
+		now := s.ledBy(all, int32(victim))
+		if now < led && detected.IsZero() {
+			detected = time.Now()
+		}
+		return now == 0
+	})
+	if err != nil {
+		return err
+	}
 	fmt.Printf("node %d stood still: its %d partitions have other leaders %s later"+
 		" (session timeout %s), %s after the first of them was seen to move\n", victim, led,
-		took.Round(time.Millisecond), s.session, time.Since(detected).Round(time.Millisecond))
+		time.Since(stopped).Round(time.Millisecond), s.session,
+		time.Since(detected).Round(time.Millisecond))
 	return nil
 }
 
 // await asks a node, or any, again and again until what it says of the topics will do.
 func (s *settings) await(
-	ctx context.Context, c *benchmarks.Cluster, node string, good func(kadm.TopicDetails) bool,
+	ctx context.Context, c *benchmarks.Cluster, node string, good func(topics) bool,
 ) error {
 	seeds := c.Bootstrap
 	if node != "" {
 		seeds = []string{node}
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.MetadataMinAge(10*time.Millisecond))
+	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	admin := kadm.NewClient(client)
+	asked := client.SeedBrokers()[0] // not just any: the one that stands still never answers
 	const patience = 2 * time.Minute
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if topics, err := admin.ListTopics(ctx); err == nil && good(topics) {
+		resp, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, asked)
+		if err == nil && good(resp.Topics) {
 			return nil
 		}
 	}
 	return errors.New("it takes too long")
 }
 
+type topics = []kmsg.MetadataResponseTopic
+
 // inSync reports whether every partition has a leader and all its replicas in sync.
-func (s *settings) inSync(topics kadm.TopicDetails) bool {
+func (s *settings) inSync(all topics) bool {
 	partitions := 0
-	for _, t := range topics { // in any order: they are counted
+	for _, t := range all {
 		for _, p := range t.Partitions {
 			if p.Leader >= 0 && len(p.ISR) == s.nodes {
 				partitions++
@@ -176,9 +190,9 @@ func (s *settings) inSync(topics kadm.TopicDetails) bool {
 	return partitions >= s.partitions/s.topics*s.topics
 }
 
-func (s *settings) ledBy(topics kadm.TopicDetails, node int32) int {
+func (s *settings) ledBy(all topics, node int32) int {
 	led := 0
-	for _, t := range topics { // in any order: they are counted
+	for _, t := range all {
 		for _, p := range t.Partitions {
 			if p.Leader == node {
 				led++
