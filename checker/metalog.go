@@ -57,6 +57,32 @@ func (j *Judge) MetadataFound(node int32, batches []Batch, durable int) {
 	}
 }
 
+// MetadataTruncated says that a node's copy was cut: it now has what lies between the two
+// offsets. One that is empty goes on from a snapshot of what was committed.
+func (j *Judge) MetadataTruncated(node int32, start, end int64) {
+	c := j.metaCopy(node)
+	if start == end && end > j.MetadataEnd() {
+		j.Report(MetadataLog, "snapshot-ahead", "node %d has a snapshot up to %d, committed is %d",
+			node, end, j.MetadataEnd())
+	}
+	kept := 0
+	for i := range c.batches {
+		b := &c.batches[i]
+		if b.BaseOffset >= start && b.EndOffset <= end {
+			c.batches[kept] = *b
+			kept++
+			continue
+		}
+		committed := batchAt(j.metalog.committed, b.BaseOffset)
+		if start != end && b.EndOffset > end && committed != nil && sameIdentity(committed, b) {
+			j.Report(MetadataLog, "committed-truncated", "node %d cut the batch %d to %d of epoch %d",
+				node, b.BaseOffset, b.EndOffset, b.LeaderEpoch)
+		}
+	}
+	c.batches = c.batches[:kept]
+	c.end, c.synced = end, min(c.synced, end)
+}
+
 // MetadataAppended says that a node's copy gets another batch. One that begins before
 // the end takes the place of what was there.
 func (j *Judge) MetadataAppended(node int32, b Batch) {

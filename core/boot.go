@@ -45,6 +45,8 @@ type jobOwner struct {
 	path string
 	to   string
 	kind jobKind
+
+	snapshot *takenSnapshot
 }
 
 type jobKind uint8
@@ -55,6 +57,9 @@ const (
 	jobRecover
 	jobOpenQuorum
 	jobQuorumState
+	jobSnapshot
+	jobParseSnapshot
+	jobStoreSnapshot
 	jobSetAside // a stray, while booting
 	jobRename   // a deleted partition
 	jobRemove
@@ -95,6 +100,12 @@ func (b *Broker) jobEnded(owner jobOwner, ev *JobDone) {
 		b.quorumFound(ev.Result.(*quorumFound))
 	case jobQuorumState:
 		b.hardStateWritten()
+	case jobSnapshot:
+		b.snapshotTaken(owner.snapshot)
+	case jobParseSnapshot:
+		b.snapshotParsed(ev.Result.(*fetchedSnapshot))
+	case jobStoreSnapshot:
+		b.snapshotStored()
 	case jobSetAside:
 		b.setAside()
 	case jobRename:
@@ -152,7 +163,7 @@ func (b *Broker) dirOpened(dir *logDir, found *log.Dir) {
 	m := &b.metalog.partition
 	m.topic = &topic{name: metadataTopic, id: metadataTopicID}
 	m.dir = &b.dirs[0]
-	b.recover(m, metadataLogConfig())
+	b.recover(m, b.metadataLogConfig())
 }
 
 // recover orders p's directory to be made or opened.
@@ -231,7 +242,7 @@ func (b *Broker) metalogRecovered(r *log.Recovered) {
 	}
 	m := &b.metalog.partition
 	from := len(b.fx.Jobs)
-	m.log = log.Open(m.id, m.path(), metadataLogConfig(), &b.settings, b.newID, r, b.now)
+	m.log = log.Open(m.id, m.path(), b.metadataLogConfig(), &b.settings, b.newID, r, b.now)
 	m.state = partitionOnline
 	m.log.Tick(b.now, &b.fx.Orders)
 	b.logChanged(m, from)

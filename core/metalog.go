@@ -26,13 +26,14 @@ type metalog struct {
 	fx, carried quorum.Effects
 	carrying    bool
 
-	base    quorum.Position // the entry before the first of entries
-	baseEnd int64           // the offset after it
-	entries []logEntry      // of the log as ordered
-	storing []storing       // in the order of tokens
-	orders  []logOrder      // that wait for the log
-	ordered uint64          // counts them
-	state   hardStates
+	baseIndex uint64     // of the entry before the first of entries
+	baseEnd   int64      // the offset after it
+	entries   []logEntry // of the log as ordered
+	storing   []storing  // in the order of tokens
+	orders    []logOrder // that wait for the log
+	ordered   uint64     // counts them
+	snapshots snapshots
+	state     hardStates
 
 	image   *metadata.Image // folded from all that is committed; see Broker.image
 	applied quorum.Position // of image
@@ -44,6 +45,11 @@ type metalog struct {
 	armed    clock.Instant // when the engine is to be advanced in the heap
 	caughtUp bool          // with some leader, once in the node's life
 	holds    bool          // logs are being opened: deltas wait in held
+	stopped  bool          // the node's part in the quorum has ended
+	cutting  bool          // the log is being cut, which ended at cutFrom
+	cutFrom  int64
+	// storingSnapshot says that a job carries out the first of orders.
+	storingSnapshot bool
 }
 
 // logEntry is what is kept of an entry of the quorum's log.
@@ -65,16 +71,16 @@ var metadataTopicID = wire.TopicID{15: 1}
 
 const metadataTopic = "__cluster_metadata"
 
-// metadataLogConfig never drops or rewrites anything.
-func metadataLogConfig() *log.Config {
+// metadataLogConfig never drops or rewrites anything by itself.
+func (b *Broker) metadataLogConfig() *log.Config {
 	const unlimited = 1<<63 - 1
 	return &log.Config{
-		SegmentBytes: 1 << 30, SegmentMillis: unlimited, SegmentIndexBytes: 10 << 20,
+		SegmentBytes: int64(b.base.MetadataLogSegmentBytes), SegmentMillis: unlimited, SegmentIndexBytes: 10 << 20,
 		IndexIntervalBytes: 4096, RetentionBytes: -1, RetentionMillis: -1,
 		FileDeleteDelayMillis: 60_000, FlushMessages: unlimited, FlushMillis: unlimited,
 		TimestampBeforeMaxMillis: unlimited, TimestampAfterMaxMillis: unlimited,
 		MaxMessageBytes: 1 << 30, MinInsyncReplicas: 1, KeepCompression: true,
-		Durability: log.Fsync,
+		Durability: log.Fsync, LargeBatches: true,
 	}
 }
 
@@ -126,7 +132,11 @@ func (b *Broker) commitFailed(c *commit) {
 func (b *Broker) committed(entry *quorum.Entry) {
 	m := &b.metalog
 	at := quorum.Position{Index: entry.Index, Term: entry.Term}
-	kept := &m.entries[entry.Index-m.base.Index-1]
+	if entry.Kind == quorum.KindSnapshot {
+		b.snapshotCommitted(at)
+		return
+	}
+	kept := &m.entries[entry.Index-m.baseIndex-1]
 	var own commit
 	if len(m.commits) > 0 && m.commits[0].at == at && len(m.commits[0].records) > 0 {
 		own = m.nextCommit()
@@ -144,6 +154,7 @@ func (b *Broker) committed(entry *quorum.Entry) {
 		}
 	}
 	kept.records = nil
+	m.snapshots.bytes += int64(len(entry.Data))
 	m.partition.log.SetHighWatermark(kept.end)
 	m.applied = at
 	b.apply(own, records, kept.end)
@@ -177,6 +188,12 @@ func (b *Broker) apply(c commit, records []metadata.Record, end int64) {
 	m.image, o.delta = m.image.Apply(records)
 	m.image = m.image.At(end - 1)
 	o.image = m.image
+	b.applied(o)
+}
+
+// applied follows what was committed, now or when the node is ready to.
+func (b *Broker) applied(o *opening) {
+	m := &b.metalog
 	switch {
 	case b.phase > running: // a node that stops leaves the rest to its next start
 		b.opened(o)

@@ -33,6 +33,7 @@ type quorumFound struct {
 	entries  []foundEntry
 	alone    bool // the log is from before there were other members
 	joins    bool // there is nothing, and the node is to be added to a quorum
+	restart  bool // the log does not hold the snapshot's end, and begins anew there
 }
 
 // foundEntry is one batch of the log, with the records in it.
@@ -150,15 +151,13 @@ func (j *openQuorum) readHardState(files log.Files, f *quorumFound) error {
 
 // readLog takes in the batches after the snapshot.
 func (j *openQuorum) readLog(d *log.Devices, f *quorumFound) error {
-	if f.snapshot.end > j.to {
-		return nil // it came from a leader, and the log was not emptied yet
-	}
 	data, err := log.ReadAll(d, &j.slice)
 	if err != nil {
 		return fmt.Errorf("read the metadata log: %w", err)
 	}
 	read := metadataReader{codec: d.Codec}
 	index, next := f.snapshot.Index, f.snapshot.end
+	goesOn := j.from == f.snapshot.end
 	for len(data) > 0 {
 		one, h, err := read.batch(data)
 		if err != nil {
@@ -166,7 +165,12 @@ func (j *openQuorum) readLog(d *log.Devices, f *quorumFound) error {
 		}
 		data = data[len(one):]
 		if h.NextOffset() <= f.snapshot.end {
+			goesOn = goesOn || h.NextOffset() == f.snapshot.end &&
+				termOf(h.PartitionLeaderEpoch) == f.snapshot.Term
 			continue
+		}
+		if !goesOn {
+			break
 		}
 		if h.BaseOffset != next {
 			return fmt.Errorf("metadata log: batch at offset %d, want %d", h.BaseOffset, next)
@@ -182,6 +186,9 @@ func (j *openQuorum) readLog(d *log.Devices, f *quorumFound) error {
 		}
 		f.entries = append(f.entries, found)
 	}
+	// A snapshot came from a leader, and the node stopped before the log was emptied. What
+	// it holds was not committed, or is part of the snapshot.
+	f.restart = !goesOn
 	return nil
 }
 

@@ -31,7 +31,12 @@ func (b *Broker) quorumFound(f *quorumFound) {
 	}
 	m := &b.metalog
 	m.reader.codec = b.options.Codec
-	m.base, m.baseEnd, m.applied = f.snapshot.Position, f.snapshot.end, f.snapshot.Position
+	m.baseIndex, m.baseEnd, m.applied = f.snapshot.Index, f.snapshot.end, f.snapshot.Position
+	m.snapshots.last = f.snapshot.Position
+	m.snapshots.end, m.snapshots.epoch = f.snapshot.end, f.snapshot.epoch
+	if f.restart {
+		m.order(logOrder{cut: f.snapshot.end, restart: true})
+	}
 	for i := range f.entries {
 		m.entries = append(m.entries, f.entries[i].logEntry)
 	}
@@ -74,6 +79,9 @@ func (b *Broker) quorumMoved() {
 		m.carried.Reset()
 	}
 	m.carrying = false
+	if m.engine != nil {
+		b.snapshotMaybe()
+	}
 	b.armQuorum()
 	if b.phase == closingLogs && len(m.commits) == 0 {
 		b.closedAll()
@@ -170,7 +178,7 @@ func (b *Broker) quorumDue(at clock.Instant) {
 func (b *Broker) stopQuorum() {
 	m := &b.metalog
 	b.handOver()
-	m.engine, m.storing, m.orders = nil, nil, nil
+	m.engine, m.storing, m.orders, m.stopped = nil, nil, nil, true
 	m.fx.Reset()
 }
 

@@ -24,8 +24,10 @@ type storing struct {
 // logOrder is something to be done to the metadata log. While the log is cut, nothing
 // can be appended, so orders wait for each other.
 type logOrder struct {
-	data []byte // of a batch to be appended; nil: the log is cut
-	cut  int64  // nothing from this offset on is kept
+	data    []byte           // of a batch to be appended; nil: the log is cut
+	install *fetchedSnapshot // made durable first, by a job
+	cut     int64            // nothing from this offset on is kept
+	restart bool             // nor anything before it
 }
 
 // hardStates keeps quorum-state up to date, one job at a time.
@@ -50,6 +52,10 @@ func (b *Broker) takeWrites() {
 	for i := range m.fx.Writes {
 		w := &m.fx.Writes[i]
 		s := storing{token: w.Token}
+		if w.Snapshot != nil {
+			m.installSnapshot(w.Snapshot.Position)
+			s.end, s.order = m.endOffset(), m.ordered
+		}
 		if len(w.Entries) > 0 {
 			m.truncate(w.Entries[0].Index)
 			b.appendEntries(w.Entries)
@@ -71,7 +77,7 @@ func (b *Broker) takeWrites() {
 // truncate makes index that of the next entry. Writes that are not stored yet have
 // nothing left above it to wait for.
 func (m *metalog) truncate(index uint64) {
-	keep := index - m.base.Index - 1
+	keep := index - m.baseIndex - 1
 	if keep >= uint64(len(m.entries)) {
 		return
 	}
@@ -112,11 +118,27 @@ func (b *Broker) orderLog() {
 	m := &b.metalog
 	from := len(b.fx.Jobs)
 	l := m.partition.log
-	for len(m.orders) > 0 && !l.Truncating() && b.fx.Fatal == nil {
+	for b.logCut(); len(m.orders) > 0 && !l.Truncating() && !m.storingSnapshot &&
+		b.fx.Fatal == nil; b.logCut() {
 		o := m.orders[0]
+		if o.install != nil {
+			m.storingSnapshot = true
+			b.ownJobs(from)
+			b.order(&storeSnapshot{
+				dir: m.partition.path(), name: o.install.name(), data: o.install.data,
+			}, jobOwner{kind: jobStoreSnapshot, part: &m.partition})
+			return
+		}
 		m.orders[0] = logOrder{}
 		m.orders = m.orders[1:]
 		if o.data == nil {
+			m.cutting, m.cutFrom = true, l.LogEndOffset()
+		}
+		switch {
+		case o.restart:
+			l.TruncateFullyAndStartAt(b.now, o.cut, &b.fx.Orders)
+			continue
+		case o.data == nil:
 			l.TruncateTo(b.now, o.cut, &b.fx.Orders)
 			continue
 		}
@@ -131,6 +153,19 @@ func (b *Broker) orderLog() {
 		m.orders = nil
 	}
 	b.ownJobs(from)
+}
+
+// logCut reports that the log was cut, once it is.
+func (b *Broker) logCut() {
+	m := &b.metalog
+	l := m.partition.log
+	if m.cutting && !l.Truncating() {
+		m.cutting = false
+		b.report(Report{
+			Kind: LogTruncated, Topic: metadataTopic, TopicID: metadataTopicID,
+			Offset: l.LogStartOffset(), EndOffset: l.LogEndOffset(), From: m.cutFrom,
+		})
+	}
 }
 
 // checkEntry parses the batch of an entry that is to stand at offset.
@@ -180,6 +215,11 @@ func (b *Broker) metalogChanged() {
 	if b.metalog.engine != nil {
 		b.orderLog()
 		b.storedMaybe()
+	}
+	p := &b.metalog.partition
+	if at := p.log.Deadline(); at < p.armed {
+		p.armed = at
+		b.deadlines.push(deadline{at: at, part: p, kind: logDeadline})
 	}
 	b.closedMaybe(&b.metalog.partition)
 }

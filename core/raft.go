@@ -27,20 +27,35 @@ func (b *Broker) raftArrived(c *call, req *wire.RaftRequest) {
 
 // raftReceived takes in a message of another voter, and reports whether it could. While
 // the node starts or stops messages are lost, as they may be on the way.
-func (b *Broker) raftReceived(_ int32, message []byte) bool {
+func (b *Broker) raftReceived(from int32, frame []byte) bool {
 	m := &b.metalog
 	if m.engine == nil {
 		return true
 	}
-	err := m.engine.Receive(b.now.Mono, message, &m.fx)
-	b.quorumMoved()
+	message, coming, err := parseForm(from, frame)
+	if coming != nil {
+		b.snapshotOffered(coming)
+		return true
+	}
+	if err == nil {
+		err = m.engine.Receive(b.now.Mono, message, &m.fx)
+		b.quorumMoved()
+	}
 	return err == nil
 }
 
 // sendRaft sends a message to another voter, if there is a way.
 func (b *Broker) sendRaft(s *quorum.Send) {
-	b.tell(b.linkTo(raftLink, int32(s.To)), &wire.RaftRequest{
-		ClusterID: b.dirs[0].found.ClusterID, From: b.options.NodeID, Message: s.Data,
+	if s.Snapshot != nil {
+		b.sendState(s)
+		return
+	}
+	b.tellRaft(int32(s.To), append([]byte{formPlain}, s.Data...))
+}
+
+func (b *Broker) tellRaft(node int32, frame []byte) {
+	b.tell(b.linkTo(raftLink, node), &wire.RaftRequest{
+		ClusterID: b.dirs[0].found.ClusterID, From: b.options.NodeID, Message: frame,
 	})
 }
 
@@ -62,6 +77,7 @@ func (b *Broker) raftLost(node int32) {
 		return
 	}
 	m.engine.Unreachable(b.now.Mono, quorum.NodeID(node), &m.fx)
+	m.engine.SnapshotSent(b.now.Mono, quorum.NodeID(node), false, &m.fx)
 	b.quorumMoved()
 	b.linkTo(raftLink, node)
 }

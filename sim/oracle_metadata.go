@@ -45,7 +45,10 @@ func newMetadataOracle(nodes int) metadataOracle {
 	}
 }
 
-const metadataDir = logDir + "/__cluster_metadata-0"
+const (
+	metadataTopic = "__cluster_metadata"
+	metadataDir   = logDir + "/" + metadataTopic + "-0"
+)
 
 // started takes note of a new life of a node.
 func (m *metadataOracle) started(node int32) { m.nodes[node] = metadataNode{} }
@@ -53,6 +56,11 @@ func (m *metadataOracle) started(node int32) { m.nodes[node] = metadataNode{} }
 // stepped takes in what a step did to a node's copy.
 func (m *metadataOracle) stepped(o *Oracle, node int32, fx *core.Effects) {
 	n := &m.nodes[node]
+	for i := range fx.Reports {
+		if r := &fx.Reports[i]; r.Kind == core.LogTruncated && r.Topic == metadataTopic {
+			o.judge.MetadataTruncated(node, r.Offset, r.EndOffset)
+		}
+	}
 	for i := range fx.Syncs {
 		if dir, _ := split(fx.Syncs[i].File.Path); dir == metadataDir {
 			m.find(o, node)

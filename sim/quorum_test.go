@@ -8,6 +8,7 @@ import (
 	"github.com/heiban/heiban/checker"
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core"
+	"github.com/heiban/heiban/core/compress"
 )
 
 // terms counts the controllers of a run.
@@ -77,4 +78,56 @@ func TestQuorumSurvivesFaults(t *testing.T) {
 		all += n
 	}
 	require.Greater(t, all, 200)
+}
+
+// snapshotting is a cluster whose metadata changes so fast that a node that was away
+// needs a snapshot.
+var snapshotting = Scenario{Name: "snapshotting", Draw: func(r *Rand, s *Setup) {
+	s.Config.Nodes = 3
+	s.Config.Safety = 10 * clock.Second
+	s.Config.Liveness = 60 * clock.Second
+	s.Config.EventsMax = 5_000_000
+	s.Config.Faults = PlanOptions{PerSecondMax: 1 + r.Below(4)}
+	s.Config.Properties = map[string]string{
+		"controller.quorum.election.timeout.ms": "300", "broker.session.timeout.ms": "900",
+		"broker.heartbeat.interval.ms":                    "100",
+		"metadata.log.max.record.bytes.between.snapshots": "300",
+		"metadata.log.segment.bytes":                      "2048",
+	}
+	s.Topics = []TopicSpec{{Name: "t", Partitions: 2}}
+	s.Admins = []AdminConfig{{
+		Interval: clock.Millisecond, Count: 200,
+		Alter: []TopicConfig{
+			{Name: "retention.ms", Value: "100000000"}, {Name: "retention.ms", Value: "200000000"},
+		},
+		Ops: AdminOps{Alter: 1},
+	}}
+}}
+
+// fetches counts the snapshots that nodes got.
+type fetches struct {
+	Silent
+	pieces int
+}
+
+func (c *fetches) Stepped(_ clock.Instant, _ int32, _ core.Event, fx *core.Effects) {
+	for i := range fx.Sends {
+		if fx.Sends[i].Header.Key == 59 {
+			c.pieces++
+		}
+	}
+}
+
+func TestMetadataSnapshots(t *testing.T) {
+	pieces := 0
+	for seed := range uint64(30) {
+		c := &fetches{}
+		o, err := snapshotting.Run(seed,
+			&RunOptions{Codec: new(compress.Codec), Observers: []Observer{c}})
+		require.NoError(t, err)
+		require.Empty(t, o.Violations, "seed %d", seed)
+
+		pieces += c.pieces
+	}
+	require.NotZero(t, pieces)
 }

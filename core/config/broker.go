@@ -57,14 +57,17 @@ type Node struct {
 	// LeaderImbalanceCheckInterval is leader.imbalance.check.interval.seconds.
 	LeaderImbalanceCheckInterval clock.Duration
 	MetadataMaxIdleInterval      clock.Duration
-	QuorumElectionTimeout        clock.Duration // controller.quorum.election.timeout.ms
-	QuorumFetchTimeout           clock.Duration // controller.quorum.fetch.timeout.ms
-	ReplicaLagTimeMax            clock.Duration
-	ReplicaFetchWaitMax          clock.Duration
-	ReplicaFetchBackoff          clock.Duration
-	ReplicaFetchMaxBytes         int32
-	ReplicaFetchMinBytes         int32
-	ReplicaFetchResponseBytes    int32 // replica.fetch.response.max.bytes
+	MetadataLogSegmentBytes      int32
+	// MetadataLogMaxRecordBytes is metadata.log.max.record.bytes.between.snapshots.
+	MetadataLogMaxRecordBytes int64
+	QuorumElectionTimeout     clock.Duration // controller.quorum.election.timeout.ms
+	QuorumFetchTimeout        clock.Duration // controller.quorum.fetch.timeout.ms
+	ReplicaLagTimeMax         clock.Duration
+	ReplicaFetchWaitMax       clock.Duration
+	ReplicaFetchBackoff       clock.Duration
+	ReplicaFetchMaxBytes      int32
+	ReplicaFetchMinBytes      int32
+	ReplicaFetchResponseBytes int32 // replica.fetch.response.max.bytes
 	// QuorumRequestTimeout is controller.quorum.request.timeout.ms.
 	QuorumRequestTimeout clock.Duration
 	ReplicaSocketTimeout clock.Duration

@@ -140,6 +140,8 @@ func (r *reader) node() {
 	n.ControlledShutdownRetryBackoff = r.millis("controlled.shutdown.retry.backoff.ms")
 	n.BrokerHeartbeatInterval = r.millis("broker.heartbeat.interval.ms")
 	n.BrokerSessionTimeout = r.millis("broker.session.timeout.ms")
+	n.MetadataLogSegmentBytes = r.int("metadata.log.segment.bytes")
+	n.MetadataLogMaxRecordBytes = r.long("metadata.log.max.record.bytes.between.snapshots")
 	n.MetadataMaxIdleInterval = r.millis("metadata.max.idle.interval.ms")
 	n.QuorumElectionTimeout = r.millis("controller.quorum.election.timeout.ms")
 	n.QuorumFetchTimeout = r.millis("controller.quorum.fetch.timeout.ms")

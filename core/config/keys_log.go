@@ -231,7 +231,7 @@ var logKeys = []Key{
 	},
 	{
 		Name: "metadata.log.max.record.bytes.between.snapshots", Type: Long, Default: "20971520",
-		Valid: atLeast(1), Scope: BrokerScope, Inert: true,
+		Valid: atLeast(1), Scope: BrokerScope,
 		Doc: "How many bytes of metadata records call for a snapshot.",
 	},
 	{
@@ -241,7 +241,7 @@ var logKeys = []Key{
 	},
 	{
 		Name: "metadata.log.segment.bytes", Type: Int, Default: "1073741824",
-		Valid: atLeast(8_388_608), Scope: BrokerScope, Inert: true,
+		Valid: atLeast(8_388_608), SmallMin: 1024, Scope: BrokerScope,
 		Doc: "The size of a segment of the metadata log.",
 	},
 	{

@@ -106,6 +106,7 @@ const (
 	FeatureUpdateFailed                Code = 96  // FEATURE_UPDATE_FAILED
 	PrincipalDeserializationFailure    Code = 97  // PRINCIPAL_DESERIALIZATION_FAILURE
 	SnapshotNotFound                   Code = 98  // SNAPSHOT_NOT_FOUND
+	PositionOutOfRange                 Code = 99  // POSITION_OUT_OF_RANGE
 	UnknownTopicID                     Code = 100 // UNKNOWN_TOPIC_ID
 	DuplicateBrokerRegistration        Code = 101 // DUPLICATE_BROKER_REGISTRATION
 	BrokerIDNotRegistered              Code = 102 // BROKER_ID_NOT_REGISTERED
@@ -243,6 +244,7 @@ var names = map[Code]string{
 	96:  "FEATURE_UPDATE_FAILED",
 	97:  "PRINCIPAL_DESERIALIZATION_FAILURE",
 	98:  "SNAPSHOT_NOT_FOUND",
+	99:  "POSITION_OUT_OF_RANGE",
 	100: "UNKNOWN_TOPIC_ID",
 	101: "DUPLICATE_BROKER_REGISTRATION",
 	102: "BROKER_ID_NOT_REGISTERED",

@@ -28,7 +28,8 @@ type Appended struct {
 // marker; what its coordinator may do was checked before.
 //
 // Errors: OutOfOrderSequenceNumber, InvalidProducerEpoch, InvalidTxnState, and
-// RecordListTooLarge for a batch larger than a segment. Then nothing has changed.
+// RecordListTooLarge for a batch larger than a segment, unless LargeBatches are allowed.
+// Then nothing has changed.
 func (l *Log) Append(
 	now clock.Time, leaderEpoch int32, h *batch.Header, data []byte, o *Orders,
 ) Appended {
@@ -51,7 +52,7 @@ func (l *Log) Append(
 	if early {
 		l.producers.apply(h, l.active.end)
 	}
-	if int64(len(data)) > l.cfg.SegmentBytes {
+	if int64(len(data)) > l.cfg.SegmentBytes && !l.cfg.LargeBatches {
 		a.Err = errcode.RecordListTooLarge
 		a.Message = fmt.Sprintf("the batch of %d bytes is larger than segment.bytes of %d",
 			len(data), l.cfg.SegmentBytes)

@@ -46,6 +46,7 @@ type Config struct {
 	CleanupCompact           bool
 	Preallocate              bool
 	UncleanLeaderElection    bool
+	LargeBatches             bool // a batch may be larger than SegmentBytes
 }
 
 // Kafka's defaults of how often a log looks at what time has made of it.

@@ -43,8 +43,10 @@ var shapes = map[int16]string{
 	// AlterPartition
 	56: "int32 int64 {uuid {int32 int32 [int32]/2 {int32 int64}/3+ int8 int32}}",
 	57: "int32 {string int16 bool/0 int8/1+} bool/1+", // UpdateFeatures
-	60: "bool int8/1+ bool/2+",                        // DescribeCluster
-	61: "{string [int32]}",                            // DescribeProducers
+	// FetchSnapshot
+	59: "int32 int32 {string {int32 int32 (int64 int32) int64 @0uuid}} @0string?",
+	60: "bool int8/1+ bool/2+", // DescribeCluster
+	61: "{string [int32]}",     // DescribeProducers
 	// BrokerRegistration
 	62: "int32 string uuid {string string int16 int16} {string int16 int16} string? " +
 		"bool/1+ [uuid]/2+ int64/3+",

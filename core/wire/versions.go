@@ -52,6 +52,7 @@ var served = [...]APIRange{
 	{Key: 46, Min: 0, Max: 0, AdvertisedMin: 0, On: onBoth},       // ListPartitionReassignments
 	{Key: 56, Min: 2, Max: 3, AdvertisedMin: 2, On: OnController}, // AlterPartition
 	{Key: 57, Min: 0, Max: 2, AdvertisedMin: 0, On: onBoth},       // UpdateFeatures
+	{Key: 59, Min: 0, Max: 1, AdvertisedMin: 0, On: OnController}, // FetchSnapshot
 	{Key: 60, Min: 0, Max: 2, AdvertisedMin: 0, On: onBoth},       // DescribeCluster
 	{Key: 61, Min: 0, Max: 0, AdvertisedMin: 0, On: OnBroker},     // DescribeProducers
 	{Key: 62, Min: 0, Max: 4, AdvertisedMin: 0, On: OnController}, // BrokerRegistration
