@@ -76,6 +76,8 @@ type Judge struct {
 	plain      map[PartitionID]bool // written without idempotence: retries may write twice
 	ops        []Op
 	brokers    map[int32]BrokerState
+	unclean    map[int32]bool // nodes whose last life did not end cleanly
+	returned   []int32        // brokers that registered after such an end, in this decision
 	metalog    metalog
 	views      map[string]*view
 	born       map[int32]int64   // judge's clock when a node's life began
@@ -99,6 +101,7 @@ func NewJudge(limits Limits) *Judge {
 		attempts:   make(map[uint64]*attempt),
 		plain:      make(map[PartitionID]bool),
 		brokers:    make(map[int32]BrokerState),
+		unclean:    make(map[int32]bool),
 		views:      make(map[string]*view),
 		born:       make(map[int32]int64),
 		granted:    make(map[granted]int32),

@@ -239,5 +239,32 @@ func (j *Judge) BrokerChanged(b BrokerState) {
 				id, b.ID, b.Epoch)
 		}
 	}
+	if old, known := j.brokers[b.ID]; (!known || b.Epoch > old.Epoch) && j.unclean[b.ID] {
+		j.returned = append(j.returned, b.ID)
+	}
 	j.brokers[b.ID] = b
+}
+
+// NodeStopped says how a node's life ended. After any but a clean end it may have lost
+// what was not durable.
+func (j *Judge) NodeStopped(node int32, clean bool) { j.unclean[node] = !clean }
+
+// DecisionEnded says that all records of one decision were told. A broker that comes back
+// after an unclean end may have lost what it had: with the record of its new life it
+// leaves all in-sync replicas but those in which it is the last one, and is eligible to
+// lead nowhere (KIP-966).
+func (j *Judge) DecisionEnded() {
+	for _, id := range j.returned {
+		for _, p := range j.ordered {
+			s := p.State()
+			if p.deleted || s == nil {
+				continue
+			}
+			if slices.Contains(s.ISR, id) && len(s.ISR) > 1 || slices.Contains(s.ELR, id) {
+				j.Report(ISRLegality, "unclean-stayed", "%s: broker %d came back after an unclean "+
+					"end and is in ISR %v, ELR %v", p.Name, id, s.ISR, s.ELR)
+			}
+		}
+	}
+	j.returned = j.returned[:0]
 }

@@ -83,6 +83,16 @@ func (p *Partition) replica(node int32) *Replica {
 	return nil
 }
 
+// CopyOf returns where a node's copy ends and what it takes for committed, and whether
+// there is one.
+func (p *Partition) CopyOf(node int32) (logEnd, highWatermark int64, known bool) {
+	r := p.replica(node)
+	if r == nil {
+		return 0, 0, false
+	}
+	return r.logEnd, r.highWatermark, true
+}
+
 // Appended says that a copy got another batch: the leader from a client, others from
 // the leader.
 func (j *Judge) Appended(id ReplicaID, b Batch) {

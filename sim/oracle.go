@@ -109,6 +109,7 @@ func (o *Oracle) NodeStopped(_ clock.Instant, id int32, stop *NodeStop) {
 	n := o.node(id)
 	o.takeFailedSyncs(n, id)
 	if n.up {
+		o.judge.NodeStopped(id, stop.How == CleanStop)
 		n.clean = stop.How == CleanStop
 		for _, h := range n.hosted {
 			o.judge.Stopped(h.id, stop.How == CleanStop)
@@ -308,18 +309,8 @@ func (o *Oracle) Quiet() bool {
 			return false
 		}
 	}
-	return o.uncommitted() == nil
-}
-
-// uncommitted returns a partition whose high watermark has not reached its log end
-// offset, or nil.
-func (o *Oracle) uncommitted() *checker.Partition {
-	for _, p := range o.judge.Partitions() {
-		if !p.Deleted() && p.HighWatermark() < p.LogEnd() {
-			return p
-		}
-	}
-	return nil
+	kind, _ := o.unsettled()
+	return kind == ""
 }
 
 // Found implements Observer.
@@ -344,10 +335,8 @@ func (o *Oracle) Finish(clock.Instant) []Violation {
 				o.judge.Report(checker.Progress, "stuck", "%s", what)
 			}
 		}
-		if p := o.uncommitted(); p != nil {
-			o.judge.Report(checker.Progress, "uncommitted",
-				"%s: high watermark %d, log end offset %d",
-				p.Name, p.HighWatermark(), p.LogEnd())
+		if kind, text := o.unsettled(); kind != "" {
+			o.judge.Report(checker.Progress, kind, "%s", text)
 		}
 	}
 	for _, c := range o.clients {

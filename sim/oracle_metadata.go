@@ -86,6 +86,7 @@ func (m *metadataOracle) stepped(o *Oracle, node int32, fx *core.Effects) {
 		for _, r := range m.records[metadataPlace{b.BaseOffset, b.LeaderEpoch}] {
 			m.record(o, r)
 		}
+		o.judge.DecisionEnded()
 	}
 	m.saw(o, node)
 }
