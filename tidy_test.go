@@ -50,6 +50,8 @@ var layers = map[string][]string{
 	"netsim":             {"clock"},
 	"netsim/conformance": {"clock", "netsim"},
 	"checker":            {"clock"},
+	"checker/kafka":      {},
+	"checker/linkv":      {},
 	"sim": {
 		"clock", "core", "core/batch", "core/compress", "core/config", "core/errcode",
 		"core/invariant", "core/log", "core/metadata", "core/mutant", "core/wire",
@@ -73,6 +75,7 @@ var pure = []string{
 	"core/group", "core/invariant", "core/log", "core/metadata", "core/mutant", "core/quorum",
 	"core/replica",
 	"core/wire", "netsim", "sim", "checker",
+	"checker/kafka",
 }
 
 // pureStd is what pure packages may use of the standard library.
