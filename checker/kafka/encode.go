@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -147,10 +146,9 @@ func (m *Mop) UnmarshalJSON(data []byte) error {
 	return fmt.Errorf("step %q with %d parts", f, len(parts))
 }
 
-// Write writes the history as a file that Read understands.
+// Write writes the history as a file that Read understands, one line at a time.
 func (h *History) Write(w io.Writer) error {
-	out := bufio.NewWriter(w)
-	encoder := json.NewEncoder(out)
+	encoder := json.NewEncoder(w)
 	if err := encoder.Encode(struct {
 		Config Config `json:"config"`
 	}{h.Config}); err != nil {
@@ -161,7 +159,7 @@ func (h *History) Write(w io.Writer) error {
 			return err
 		}
 	}
-	return out.Flush()
+	return nil
 }
 
 // Read reads a history file. A last line that was cut off is an error too: whoever
