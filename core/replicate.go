@@ -160,17 +160,17 @@ func (b *Broker) pump(f *fetcher) {
 		b.armFetcher(f, f.patience)
 		return
 	}
-	lists := &listing{fetcher: f}
+	var lists *listing
 	for _, p := range f.ready {
 		if p.follower == nil || p.follower.fetcher != f || !p.follower.ready {
 			continue
 		}
 		p.follower.ready = false
-		b.askOne(f, p, lists)
+		lists = b.askOne(f, p, lists)
 	}
 	clear(f.ready)
 	f.ready = f.ready[:0]
-	if len(lists.asked) > 0 {
+	if lists != nil {
 		b.ask(f.link, lists.request(b.options.NodeID), b.base.ReplicaSocketTimeout, lists)
 	}
 	b.sendFetch(f)
@@ -192,10 +192,11 @@ func (b *Broker) armFetcher(f *fetcher, at clock.Instant) {
 	}
 }
 
-// askOne takes in what one partition wants to know now, if anything.
-func (b *Broker) askOne(f *fetcher, p *partition, lists *listing) {
+// askOne takes in what one partition wants to know now, if anything, and returns the
+// ListOffsets that is to be sent, or nil.
+func (b *Broker) askOne(f *fetcher, p *partition, lists *listing) *listing {
 	if p.log.Truncating() {
-		return // it asks when that is done
+		return lists // it asks when that is done
 	}
 	ask, ok := p.follower.Next(b.now.Mono)
 	switch {
@@ -205,8 +206,12 @@ func (b *Broker) askOne(f *fetcher, p *partition, lists *listing) {
 	case ask.Kind == replica.AskRecords:
 		f.openEntry(p, &ask)
 	default:
+		if lists == nil {
+			lists = &listing{fetcher: f}
+		}
 		lists.asked = append(lists.asked, listed{part: p, ask: ask})
 	}
+	return lists
 }
 
 // openEntry puts a partition's question into the session.
