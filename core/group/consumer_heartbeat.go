@@ -273,10 +273,11 @@ func (t *tx) bump(id string, cause Cause, member string) {
 	if c.oldMetadata {
 		t.emit(Key{Type: ConsumerPartitionType, Group: id}, nil)
 	}
+	epoch := c.epoch + 1
 	t.emit(Key{Type: ConsumerGroupMetadataType, Group: id},
-		&ConsumerGroupMetadata{Epoch: c.epoch + 1, MetadataHash: hash})
+		&ConsumerGroupMetadata{Epoch: epoch, MetadataHash: hash})
 	t.report(EpochStarted{
-		Group: id, Epoch: c.epoch + 1, Cause: cause, Member: member,
+		Group: id, Epoch: epoch, Cause: cause, Member: member,
 		Members: len(t.group(id).consumer.members),
 	})
 }
