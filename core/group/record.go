@@ -123,13 +123,15 @@ func decodeKey(src []byte) (Key, error) {
 func decodeValue(t KeyType, src []byte) (Value, error) {
 	d := decoder{src: src}
 	version := d.int16()
+	if d.bad || version < 0 {
+		return nil, ErrCorrupt
+	}
 	var v decodable
-	highest := int16(0)
 	switch t {
 	case OffsetCommitType:
-		return decodeForeign(&kmsg.OffsetCommitValue{}, version, d.bad, src)
+		return decodeForeign(&kmsg.OffsetCommitValue{}, version, src)
 	case GroupMetadataType:
-		return decodeForeign(&kmsg.GroupMetadataValue{}, version, d.bad, src)
+		return decodeForeign(&kmsg.GroupMetadataValue{}, version, src)
 	case ConsumerGroupMetadataType:
 		v = &ConsumerGroupMetadata{}
 	case ConsumerPartitionType:
@@ -145,10 +147,7 @@ func decodeValue(t KeyType, src []byte) (Value, error) {
 	case ConsumerRegularExpressionType:
 		v = &ConsumerRegularExpression{}
 	}
-	if d.bad || version < 0 {
-		return nil, ErrCorrupt
-	}
-	if version > highest {
+	if version > 0 {
 		return nil, ErrUnsupported
 	}
 	v.decode(&d)
@@ -170,11 +169,8 @@ const foreignVersionMax = 4
 func decodeForeign[V interface {
 	Value
 	ReadFrom(src []byte) error
-}](v V, version int16, bad bool, src []byte) (Value, error) {
-	switch {
-	case bad || version < 0:
-		return nil, ErrCorrupt
-	case version > foreignVersionMax:
+}](v V, version int16, src []byte) (Value, error) {
+	if version > foreignVersionMax {
 		return nil, ErrUnsupported
 	}
 	if v.ReadFrom(src) != nil {

@@ -206,6 +206,7 @@ func TestRecordsThatAreNotUnderstood(t *testing.T) {
 		"value ends early":      {"0003 0001 67", "0000 0000", ErrCorrupt},
 		"value goes on":         {"0003 0001 67", "0000 0000000a 00 00", ErrCorrupt},
 		"no version":            {"0003 0001 67", "00", ErrCorrupt},
+		"nothing":               {"0004 0001 67", "", ErrCorrupt},
 		"version of the future": {"0003 0001 67", "0001 0000000a 00", ErrUnsupported},
 		"tags that fall":        {"0003 0001 67", "0000 0000000a 02 01 00 00 00", ErrCorrupt},
 		"offset of the future":  {"0001 0001 67 0001 74 00000000", "0005", ErrUnsupported},
