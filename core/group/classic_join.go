@@ -171,7 +171,21 @@ func (t *tx) joinAs(g *group, req *kmsg.JoinGroupRequest, id string) {
 	t.rebalance(g, CauseMemberJoined, id)
 }
 
-func (t *tx) park(req kmsg.Request) *parked { return &parked{call: t.c.Call, request: req} }
+// park notes that a request waits. Its bytes are the caller's, so they are let go.
+func (t *tx) park(req kmsg.Request) *parked {
+	p := &parked{call: t.c.Call, request: req}
+	switch req := req.(type) {
+	case *kmsg.JoinGroupRequest:
+		kept := *req
+		kept.Protocols = nil
+		p.request = &kept
+	case *kmsg.SyncGroupRequest:
+		kept := *req
+		kept.GroupAssignment = nil
+		p.request = &kept
+	}
+	return p
+}
 
 // rejoin lets a member that is known join the next generation, or tells it again what the
 // present one is.

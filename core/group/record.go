@@ -173,7 +173,8 @@ func decodeForeign[V interface {
 	if version > foreignVersionMax {
 		return nil, ErrUnsupported
 	}
-	if v.ReadFrom(src) != nil {
+	// What kmsg reads shares its bytes with the source.
+	if v.ReadFrom(append([]byte(nil), src...)) != nil {
 		return nil, ErrCorrupt
 	}
 	return v, nil
