@@ -17,15 +17,17 @@ type analysis struct {
 	final     map[Key]bool // keys that were read to their ends
 	counts    Counts
 	lag       Lag
-	said      int // how often an operation was looked for
+	said      int   // how often an operation was looked for
+	settled   int64 // when the first key had been read to its end, after all else
 	subscribe bool
+	resumed   bool // a member of a group was told where to go on
 }
 
 // Analyze judges a history. It takes time in proportion to its length, but for sorting.
 func Analyze(h *History) *Verdict {
 	a := &analysis{
 		config: h.Config, logs: make(map[Key]*keyLog), final: make(map[Key]bool),
-		found: finding{byName: make(map[string]*Anomaly)},
+		found: finding{byName: make(map[string]*Anomaly)}, settled: never,
 	}
 	a.ops, a.reasons = pair(h.Events)
 	a.collect()
@@ -68,6 +70,8 @@ func (a *analysis) verdict() *Verdict {
 		a.unknown("no send was acknowledged")
 	case a.counts.Seen == 0:
 		a.unknown("nothing was polled")
+	case a.subscribe && a.config.RebalancesLogged && !a.resumed:
+		a.unknown("no group gave a place to any member")
 	}
 	v := &Verdict{
 		Result: Valid, Reasons: a.reasons, Counts: a.counts, Lag: a.lag, Ops: a.ops,
@@ -87,16 +91,20 @@ func (a *analysis) verdict() *Verdict {
 // collect gathers what sends and polls say of each key.
 func (a *analysis) collect() {
 	for _, op := range a.ops {
-		a.counts.Operations++
-		if op.Type == Info {
-			a.counts.Indefinite++
+		if op.F == Nemesis {
+			continue
 		}
+		a.counts.Operations++
+		a.counts.Indefinite += count(op.Type == Info)
 		switch op.F {
 		case Send, Poll, Txn:
 			a.collectMops(op)
 		case Subscribe:
 			a.subscribe = true
 		case Final:
+			if op.Type == OK {
+				a.settled = min(a.settled, op.Done)
+			}
 			for _, k := range op.Keys {
 				a.final[k] = a.final[k] || op.Type == OK
 			}
@@ -104,7 +112,8 @@ func (a *analysis) collect() {
 			a.counts.Commits += count(op.Type == OK)
 		case Committed, Resume:
 			a.counts.Resumes += count(op.Type == OK)
-		case Assign, Ends, Crash:
+			a.resumed = a.resumed || op.F == Resume && op.Type == OK
+		case Assign, Ends, Crash, Nemesis:
 		}
 	}
 	a.keys = slices.Sorted(maps.Keys(a.logs))

@@ -118,6 +118,11 @@ func (a *analysis) judgeCommitted(r register, read access, sources []access, lat
 	}
 	w.Text = fmt.Sprintf("the offset of %s was told as %d after %d had been committed", r, read.offset,
 		latest.offset)
+	if read.op.ID > a.settled {
+		w.Text += ", and all else was over"
+		a.report(LostCommit, w)
+		return
+	}
 	a.report(StaleCommittedOffset, w)
 }
 

@@ -39,11 +39,12 @@ const (
 	Ends                          // Keys; OK: Offsets
 	Crash                         // the process forgets all it knows
 	Final                         // Keys; OK: they were polled to their ends, after all else
+	Nemesis                       // somebody disturbs the cluster; Error says how
 )
 
 var functionNames = []string{
 	"", "assign", "subscribe", "send", "poll", "txn", "commit", "committed", "resume", "ends",
-	"crash", "final",
+	"crash", "final", "nemesis",
 }
 
 // String returns the name as in a history file.

@@ -36,6 +36,7 @@ const (
 	NonmonotonicCommit   = "nonmonotonic-commit"    // a group's offset went back
 	WrongCommittedOffset = "wrong-committed-offset" // an offset that nobody committed
 	StaleCommittedOffset = "stale-committed-offset" // an offset that was replaced before
+	LostCommit           = "lost-commit"            // a commit that is gone in the end
 	ResumeSkip           = "resume-skip"            // began after the place it was given
 	ResumeRepeat         = "resume-repeat"          // began before the place it was given
 )
@@ -50,6 +51,9 @@ type Config struct {
 	// RebalancesLogged says that every change of a member's assignment stands in the
 	// history. Then a jump where there is none is bad with subscribe as well.
 	RebalancesLogged bool `json:"rebalancesLogged"`
+	// FreshReads says that no leader answers that was replaced before. Kafka does not
+	// promise it: one that does not know yet may tell old ends and old commits.
+	FreshReads bool `json:"freshReads"`
 	// WriteOrder adds the order of writes to the graph in which cycles are sought. Kafka
 	// does not isolate writes of transactions from one another, so the cycles that it
 	// makes are allowed.
@@ -60,6 +64,7 @@ type Config struct {
 func Strict() Config {
 	return Config{
 		AcksAll: true, Idempotent: true, ReadCommitted: true, RebalancesLogged: true,
+		FreshReads: true,
 	}
 }
 
@@ -77,8 +82,15 @@ func (c Config) Allowed(anomaly string, subscribe bool) string {
 		if subscribe && !c.RebalancesLogged {
 			return "rebalances move positions"
 		}
-	case LostWrite, Unseen, AckOrder, StaleEnd:
+	case LostWrite, Unseen, AckOrder:
 		if !c.AcksAll {
+			return "not acks=all"
+		}
+	case StaleEnd, StaleCommittedOffset:
+		switch {
+		case !c.FreshReads:
+			return "a leader that was replaced may not know yet"
+		case anomaly == StaleEnd && !c.AcksAll:
 			return "not acks=all"
 		}
 	case Duplicate:

@@ -230,6 +230,9 @@ func (m *model) ends(done *Event) {
 
 // poll is a consumer that was assigned all keys, from the beginning.
 func (m *model) poll(process int) {
+	if m.busy(process) {
+		return
+	}
 	places := m.members[process]
 	if places == nil || m.draw(12) == 0 {
 		if places != nil {
@@ -244,9 +247,6 @@ func (m *model) poll(process int) {
 		}
 		m.members[process] = places
 		m.r.Complete(m.r.Invoke(Event{Process: process, F: Assign, Keys: m.keys}), done)
-	}
-	if m.busy(process) {
-		return
 	}
 	m.begin(Event{Process: process, F: Poll, Mops: []Mop{{}}}, func(done *Event) {
 		done.Mops = []Mop{m.fetch(places, m.keys)}
@@ -354,7 +354,16 @@ func (m *model) commit(k Key, process int, at *member) {
 		}
 	}
 	e := Event{Process: process, F: Commit, Group: "g", Offsets: []Place{{k, offset}}}
-	p := m.begin(e, func(*Event) { m.offsets[k] = offset })
+	p := m.begin(e, nil)
+	p.apply = func(done *Event) {
+		if m.owner[k] == process || m.bug == "zombie" && p.outcome == OK {
+			m.offsets[k] = offset
+			return
+		}
+		// A member that was replaced is refused, even if it was not when it asked.
+		done.Type, p.outcome = Fail, Fail
+		m.fired -= count(beyond)
+	}
 	if beyond || m.bug == "zombie" {
 		p.outcome = OK
 	}

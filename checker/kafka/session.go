@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -19,10 +20,13 @@ type sessions struct {
 	at map[int]map[Key]*cursor
 }
 
-// checkSessions judges what each process polled and committed, in its own order.
+// checkSessions judges what each process polled and committed, in its own order. That is
+// the order in which its operations ended: a rebalance may come while a poll waits.
 func (a *analysis) checkSessions() {
 	s := &sessions{a: a, at: make(map[int]map[Key]*cursor)}
-	for _, op := range a.ops {
+	ended := slices.Clone(a.ops)
+	slices.SortStableFunc(ended, func(a, b *Op) int { return cmp.Compare(a.Done, b.Done) })
+	for _, op := range ended {
 		if s.at[op.Process] == nil {
 			s.at[op.Process] = make(map[Key]*cursor)
 		}
@@ -38,7 +42,7 @@ func (a *analysis) checkSessions() {
 			s.polled(cursors, op)
 		case Commit:
 			s.committed(cursors, op)
-		case Send, Committed, Ends, Final:
+		case Send, Committed, Ends, Final, Nemesis:
 		}
 	}
 }
