@@ -31,12 +31,24 @@ func (b *Broker) dispatchController(c *call, request wire.Request) {
 			b.answer(c, refusal(req, errcode.NotController))
 			return
 		}
-		records, resp := b.decide(req)
-		b.commit(commit{records: records, body: resp, who: &relay{call: c.ref(), request: req}})
-		b.armController()
+		b.decideFor(req, &relay{call: c.ref(), request: req})
 	default:
 		b.refuse(c, errcode.UnsupportedVersion, "unsupported api")
 	}
+}
+
+// decideFor has the active controller decide about a request, and tells who of the answer.
+func (b *Broker) decideFor(request kmsg.Request, who asked) {
+	switch req := request.(type) {
+	case *kmsg.AddRaftVoterRequest:
+		b.addVoter(req, who)
+	case *kmsg.RemoveRaftVoterRequest:
+		b.removeVoter(req, who)
+	default:
+		records, resp := b.decide(req)
+		b.commit(commit{records: records, body: resp, who: who})
+	}
+	b.armController()
 }
 
 // decide has the active controller decide about a request.
@@ -52,6 +64,8 @@ func (b *Broker) decide(request kmsg.Request) ([]metadata.Record, wire.Response)
 		return decided(b.controller.AlterConfigs(req))
 	case *kmsg.IncrementalAlterConfigsRequest:
 		return decided(b.controller.IncrementalAlterConfigs(req))
+	case *kmsg.DescribeQuorumRequest:
+		return nil, b.describeQuorum(req)
 	case *kmsg.UpdateFeaturesRequest:
 		return decided(b.controller.UpdateFeatures(req))
 	default:

@@ -67,9 +67,7 @@ func (b *Broker) inquire(q *inquiry) {
 	case b.phase > running:
 		q.answered(b, nil, errNotController)
 	case b.controller != nil:
-		records, resp := b.decide(q.request)
-		b.commit(commit{records: records, body: resp, who: q})
-		b.armController()
+		b.decideFor(q.request, q)
 	case leader >= 0 && leader != b.options.NodeID:
 		b.ask(b.linkTo(q.kind, leader), q.request, q.deadline.Sub(b.now.Mono), q)
 	default:

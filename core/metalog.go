@@ -33,6 +33,7 @@ type metalog struct {
 	orders    []logOrder // that wait for the log
 	ordered   uint64     // counts them
 	snapshots snapshots
+	change    *voterChange // being made by this node, or nil
 	state     hardStates
 
 	image   *metadata.Image // folded from all that is committed; see Broker.image

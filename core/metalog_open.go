@@ -125,7 +125,7 @@ func (j *openQuorum) begin(d *log.Devices, f *quorumFound) error {
 // checkVoters refuses to make one of several voters of a node that was alone: the
 // others would not know what its log holds.
 func (j *openQuorum) checkVoters(f *quorumFound) error {
-	if !f.alone || slices.Equal(j.voters, []quorum.NodeID{j.node}) {
+	if !f.alone || len(j.voters) == 0 || slices.Equal(j.voters, []quorum.NodeID{j.node}) {
 		return nil
 	}
 	return fmt.Errorf("the metadata log in %s is that of node %d alone, but "+

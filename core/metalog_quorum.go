@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/controller"
+	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/metadata"
 	"github.com/heiban/heiban/core/quorum"
 )
@@ -11,14 +12,14 @@ import (
 // engine, carries out what it orders, and follows who leads.
 
 // firstVoters are the voters of a new quorum: those that are configured, or this node
-// alone.
+// alone. With bootstrap servers there is a quorum already, or an old log to go on with.
 func (b *Broker) firstVoters() []quorum.NodeID {
-	var voters []quorum.NodeID
-	for _, v := range b.base.QuorumVoters {
-		voters = append(voters, quorum.NodeID(v.ID))
-	}
-	if len(voters) == 0 {
-		voters = append(voters, quorum.NodeID(b.options.NodeID))
+	voters := b.namedVoters()
+	switch {
+	case len(b.base.QuorumBootstrapServers) > 0:
+		return nil
+	case len(voters) == 0:
+		return []quorum.NodeID{quorum.NodeID(b.options.NodeID)}
 	}
 	return voters
 }
@@ -81,6 +82,7 @@ func (b *Broker) quorumMoved() {
 	m.carrying = false
 	if m.engine != nil {
 		b.snapshotMaybe()
+		b.changeMaybe()
 	}
 	b.armQuorum()
 	if b.phase == closingLogs && len(m.commits) == 0 {
@@ -141,6 +143,13 @@ func (b *Broker) controllerEnded() {
 	m.commits = nil
 	for i := range failed {
 		b.commitFailed(&failed[i])
+	}
+	switch {
+	case m.change == nil:
+	case m.change.done(m.engine.Membership()): // the leader removed itself
+		b.endChange(errcode.None)
+	default:
+		b.endChange(errcode.NotController)
 	}
 }
 

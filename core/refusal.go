@@ -114,6 +114,12 @@ func topCode(resp kmsg.Response) *int16 {
 		return &r.ErrorCode
 	case *kmsg.UpdateFeaturesResponse:
 		return &r.ErrorCode
+	case *kmsg.DescribeQuorumResponse:
+		return &r.ErrorCode
+	case *kmsg.AddRaftVoterResponse:
+		return &r.ErrorCode
+	case *kmsg.RemoveRaftVoterResponse:
+		return &r.ErrorCode
 	case *kmsg.BrokerRegistrationResponse:
 		return &r.ErrorCode
 	case *kmsg.BrokerHeartbeatResponse:

@@ -50,7 +50,7 @@ func (s *script) register() (wire.Request, int16, int16) {
 }
 
 // placed prints the answers about brokers, and about where replicas are.
-func (*script) placed(r kmsg.Response, add func(string, ...any)) {
+func (s *script) placed(r kmsg.Response, add func(string, ...any)) {
 	switch r := r.(type) {
 	case *kmsg.ListPartitionReassignmentsResponse:
 		add("reassignments %s", errorOr(r.ErrorCode, ""))
@@ -70,6 +70,6 @@ func (*script) placed(r kmsg.Response, add func(string, ...any)) {
 			add("  %d=%s:%d", b.NodeID, b.Host, b.Port)
 		}
 	default:
-		add("%T", r)
+		s.ofQuorum(r, add)
 	}
 }

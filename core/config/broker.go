@@ -45,6 +45,7 @@ type Node struct {
 	ControlledShutdownEnable  bool
 	BrokerRack                string   // empty: none
 	ProcessRoles              []string // "broker", "controller" or both
+	QuorumBootstrapServers    []string // controller.quorum.bootstrap.servers
 	QuorumVoters              []Voter  // controller.quorum.voters, by id
 	LogDirs                   []string // log.dirs, or log.dir
 	MetadataLogDir            string   // the first of LogDirs by default

@@ -120,6 +120,7 @@ func (r *reader) node() {
 		r.fail(fmt.Errorf("controller.quorum.voters: %w", err))
 	}
 	n.QuorumVoters = voters
+	n.QuorumBootstrapServers = r.list("controller.quorum.bootstrap.servers")
 	n.QuorumRequestTimeout = r.millis("controller.quorum.request.timeout.ms")
 	n.LogDirs = r.list("log.dirs")
 	if _, _, ok := r.b.Get("log.dirs"); !ok {

@@ -80,8 +80,9 @@ var brokerKeys = []Key{
 	},
 	{
 		Name: "controller.quorum.bootstrap.servers", Type: List,
-		Scope: BrokerScope, Inert: true,
-		Doc: "Addresses from which the metadata quorum can be found.",
+		Scope: BrokerScope,
+		Doc: "Addresses of a metadata quorum that exists: a new node waits to be added to it, " +
+			"and controller.quorum.voters only says where its nodes are.",
 	},
 	{
 		Name: "controller.quorum.election.backoff.max.ms", Type: Int, Default: "1000",

@@ -40,6 +40,7 @@ var shapes = map[int16]string{
 	// AlterPartitionReassignments
 	45: "int32 bool/1+ {string {int32 [int32]?}}",
 	46: "int32 {string [int32]}?", // ListPartitionReassignments
+	55: "{string {int32}}",        // DescribeQuorum
 	// AlterPartition
 	56: "int32 int64 {uuid {int32 int32 [int32]/2 {int32 int64}/3+ int8 int32}}",
 	57: "int32 {string int16 bool/0 int8/1+} bool/1+", // UpdateFeatures
@@ -56,6 +57,8 @@ var shapes = map[int16]string{
 	73: "int32 int64 {uuid {uuid {int32}}}",              // AssignReplicasToDirs
 	74: "[int8]/1+",                                      // ListConfigResources
 	75: "{string} int32 (string int32)?",                 // DescribeTopicPartitions
+	80: "string? int32 int32 uuid {string string int16}", // AddRaftVoter
+	81: "string? int32 uuid",                             // RemoveRaftVoter
 }
 
 type fieldKind uint8

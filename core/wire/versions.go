@@ -50,6 +50,7 @@ var served = [...]APIRange{
 	{Key: 44, Min: 0, Max: 1, AdvertisedMin: 0, On: onBoth},       // IncrementalAlterConfigs
 	{Key: 45, Min: 0, Max: 1, AdvertisedMin: 0, On: onBoth},       // AlterPartitionReassignments
 	{Key: 46, Min: 0, Max: 0, AdvertisedMin: 0, On: onBoth},       // ListPartitionReassignments
+	{Key: 55, Min: 0, Max: 2, AdvertisedMin: 0, On: onBoth},       // DescribeQuorum
 	{Key: 56, Min: 2, Max: 3, AdvertisedMin: 2, On: OnController}, // AlterPartition
 	{Key: 57, Min: 0, Max: 2, AdvertisedMin: 0, On: onBoth},       // UpdateFeatures
 	{Key: 59, Min: 0, Max: 1, AdvertisedMin: 0, On: OnController}, // FetchSnapshot
@@ -62,6 +63,8 @@ var served = [...]APIRange{
 	{Key: 73, Min: 0, Max: 0, AdvertisedMin: 0, On: OnController}, // AssignReplicasToDirs
 	{Key: 74, Min: 0, Max: 1, AdvertisedMin: 0, On: OnBroker},     // ListConfigResources
 	{Key: 75, Min: 0, Max: 0, AdvertisedMin: 0, On: OnBroker},     // DescribeTopicPartitions
+	{Key: 80, Min: 0, Max: 0, AdvertisedMin: 0, On: onBoth},       // AddRaftVoter
+	{Key: 81, Min: 0, Max: 0, AdvertisedMin: 0, On: onBoth},       // RemoveRaftVoter
 }
 
 // Versions gives the APIs this node serves, in the order of their keys.
