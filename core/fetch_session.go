@@ -174,8 +174,8 @@ func (s *sessions) add(made *session, r *random) bool {
 }
 
 // evictFor makes room by dropping the session idle for longest, if that is long, or
-// else the least valuable one, if the new one is of more value. A session has had its
-// time after a while; a follower's is in the way of no consumer's until then.
+// else the least valuable of those that have had their time, if the new one is of more
+// value. A consumer's has no time of its own where a follower wants its place.
 func (s *sessions) evictFor(made *session) bool {
 	if len(s.all) == 0 {
 		return false
