@@ -187,7 +187,10 @@ func (j *Judge) checkHeld(r *Replica, offset int64) {
 	few := false
 	for i := len(p.states) - 1; i >= 0; i-- {
 		s := &p.states[i]
-		if s.LeaderEpoch != r.leaderEpoch || s.PartitionEpoch < r.stateEpoch {
+		if s.LeaderEpoch > r.leaderEpoch {
+			continue
+		}
+		if s.LeaderEpoch < r.leaderEpoch || s.PartitionEpoch < r.stateEpoch {
 			break
 		}
 		last = s

@@ -95,10 +95,10 @@ func (j *Judge) LeaderStarted(id ReplicaID, epoch int32, highWatermark, endOffse
 	if p.leading != nil && epoch < p.leading.leaderEpoch && p.leading.leads {
 		return // it does not know yet that it leads no more
 	}
-	if p.leading == nil || p.leading.Node != r.Node {
+	if p.leading == nil || p.leading.Node != r.Node || p.ceded {
 		p.ledAt = j.tick()
 	}
-	p.leading = r
+	p.leading, p.ceded = r, false
 	if r.logStart < p.logStart { // it had not heard of the last raise
 		p.startFellAt, p.earliest = j.tick(), nil
 		p.startBefore = max(p.startBefore, p.logStart)
@@ -122,6 +122,7 @@ func (j *Judge) FollowerStarted(id ReplicaID, epoch int32, endOffset int64) {
 			r.p.Name, r.Node, endOffset, r.logEnd)
 	}
 	r.leads, r.leaderEpoch = false, epoch
+	r.p.ceded = r.p.ceded || r.p.leading == r
 }
 
 // settle closes the account of what a new leader does not hold. It is gone for good, and

@@ -270,4 +270,11 @@ func TestAnswersOfThePast(t *testing.T) {
 	list(2, 3, c.tick())
 	c.Judge.OutOfRange(1, on(2), 3, 4, c.tick())
 	c.expect("ListOffsetsMonotone/latest-fell", "ConsumerContiguity/out-of-range")
+	c.found = nil
+	c.follow(2) // and when it leads again, what it said meanwhile says nothing
+	meanwhile := c.tick()
+	require.False(t, list(2, 0, c.tick()))
+	c.elect(2, 2, 3)
+	require.False(t, list(2, 0, meanwhile))
+	c.expect()
 }

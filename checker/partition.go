@@ -33,6 +33,7 @@ type Partition struct {
 	latest      []answer
 	earliest    []answer
 	deleted     bool
+	ceded       bool  // who led last follows now
 	unsettled   bool  // an unclean election took place, and nobody led since
 	broken      bool  // a loss was reported that the next leader will show again
 	rots        bool  // bit rot was planted at some time

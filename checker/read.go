@@ -198,7 +198,7 @@ func (j *Judge) Witnessed(consumer int, id PartitionID, seen []Read) {
 
 // ledBy reports whether a node led all the time since a question was called.
 func (p *Partition) ledBy(node int32, called int64) bool {
-	return p.leading != nil && p.leading.Node == node && called > p.ledAt
+	return p.leading != nil && p.leading.Node == node && called > p.ledAt && !p.ceded
 }
 
 // Corrupt says that a consumer was sent a batch that does not match its CRC.

@@ -132,7 +132,9 @@ func (w *World) noteReports(n *node) {
 		r := &n.fx.Reports[i]
 		switch r.Kind {
 		case core.ControllerStarted:
-			w.controller = n.id
+			if r.Epoch > w.controllerEpoch { // or it is deposed and does not know it
+				w.controller, w.controllerEpoch = n.id, r.Epoch
+			}
 		case core.ControllerEnded:
 			if w.controller == n.id {
 				w.controller = -1

@@ -291,6 +291,9 @@ func (n *node) fatal(err error) {
 func (n *node) stop(s *NodeStop) {
 	w := n.w
 	n.broker = nil
+	if w.controller == n.id {
+		w.controller = -1
+	}
 	n.timerGen++
 	n.timerAt = clock.Never
 	n.bootGen++

@@ -36,6 +36,7 @@ type oracleNode struct {
 	logs    map[log.ID]*hosted            // of this life
 	pending map[core.ConnID][]openProduce // produce requests without answer
 	jobs    map[log.OpID][]log.Checkpoint // log starts that a job is to write
+	taken   []bool                        // writes of this step that were taken in
 	damage  int                           // pieces that were taken in
 	errors  int64                         // failed syncs that were taken in
 	up      bool
@@ -168,12 +169,8 @@ func (o *Oracle) Stepped(_ clock.Instant, id int32, ev core.Event, fx *core.Effe
 	o.takeEvent(n, id, ev)
 	o.takeFailedSyncs(n, id)
 	o.metadata.stepped(o, id, fx)
-	for i := range fx.Reports {
-		o.roleReported(n, id, &fx.Reports[i])
-	}
-	for i := range fx.Writes {
-		o.written(n, &fx.Writes[i])
-	}
+	o.take(n, id, fx)
+	o.metadata.saw(o, id, fx)
 	for i := range fx.Syncs { // a log that recovery opened is synced before it is written
 		n.host(fx.Syncs[i].Log, fx.Syncs[i].File.Path)
 	}
@@ -181,9 +178,6 @@ func (o *Oracle) Stepped(_ clock.Instant, id int32, ev core.Event, fx *core.Effe
 		if job, ok := fx.Jobs[i].Job.(*log.WriteCheckpoints); ok {
 			n.jobs[fx.Jobs[i].Op] = job.LogStarts
 		}
-	}
-	for i := range fx.Reports {
-		o.reported(n, id, &fx.Reports[i])
 	}
 	for i := range fx.Responses {
 		if body, ok := fx.Responses[i].Body.(*wire.ProduceResponse); ok {
@@ -234,11 +228,45 @@ func (o *Oracle) checkpointed(n *oracleNode, starts []log.Checkpoint) {
 	}
 }
 
-// roleReported takes in what a broker says of logs and of who leads, which comes before
-// what it does in that role.
-func (o *Oracle) roleReported(n *oracleNode, node int32, r *core.Report) {
+// take takes in what a step did to logs and what it reported, in the order in which it
+// happened. Batches are taken from what is ordered to be written, when a report says that
+// they are in the log.
+func (o *Oracle) take(n *oracleNode, node int32, fx *core.Effects) {
+	n.taken = append(n.taken[:0], make([]bool, len(fx.Writes))...)
+	for i := range fx.Reports {
+		r := &fx.Reports[i]
+		if r.Kind == core.BatchAppended || r.Kind == core.RecordsReplicated {
+			o.takeWrites(n, fx, logDir+"/"+log.DirName(r.Topic, r.Partition), r.EndOffset)
+			continue
+		}
+		o.reported(n, node, r)
+	}
+	for i := range fx.Writes {
+		if !n.taken[i] {
+			o.written(n, &fx.Writes[i])
+		}
+	}
+}
+
+// takeWrites takes in the writes of a log up to an offset.
+func (o *Oracle) takeWrites(n *oracleNode, fx *core.Effects, dir string, endOffset int64) {
+	for i := range fx.Writes {
+		w := &fx.Writes[i]
+		if in, _ := split(w.File.Path); !n.taken[i] && in == dir && w.EndOffset <= endOffset {
+			n.taken[i] = true
+			o.written(n, w)
+		}
+	}
+}
+
+// reported takes in what a broker says of its logs, of who leads and of marks.
+func (o *Oracle) reported(n *oracleNode, node int32, r *core.Report) {
 	id := replicaID(node, r)
 	switch r.Kind {
+	case core.NodeReady:
+		if len(o.nodes) == 1 { // others may delete a topic, or move it, while a node is down
+			o.missing(n)
+		}
 	case core.PartitionOnline:
 		o.online(n, node, r)
 	case core.LeaderStarted:
@@ -249,19 +277,6 @@ func (o *Oracle) roleReported(n *oracleNode, node int32, r *core.Report) {
 		if h := n.dirs[logDir+"/"+log.DirName(r.Topic, r.Partition)]; h != nil && h.id == id {
 			o.judge.Truncated(id, r.Offset, r.EndOffset)
 			h.cut(r.EndOffset)
-		}
-	case core.ControllerStarted:
-		o.judge.ControllerStarted(node, r.Epoch)
-	}
-}
-
-// reported takes in what a broker says of its marks.
-func (o *Oracle) reported(n *oracleNode, node int32, r *core.Report) {
-	id := replicaID(node, r)
-	switch r.Kind {
-	case core.NodeReady:
-		if len(o.nodes) == 1 { // others may delete a topic, or move it, while a node is down
-			o.missing(n)
 		}
 	case core.HighWatermarkAdvanced:
 		o.judge.HighWatermark(id, r.Offset, r.EndOffset)
@@ -274,6 +289,8 @@ func (o *Oracle) reported(n *oracleNode, node int32, r *core.Report) {
 	case core.PartitionRemoved:
 		n.removed(id)
 		o.judge.Removed(id)
+	case core.ControllerStarted:
+		o.judge.ControllerStarted(node, r.Epoch)
 	}
 }
 

@@ -88,7 +88,6 @@ func (m *metadataOracle) stepped(o *Oracle, node int32, fx *core.Effects) {
 		}
 		o.judge.DecisionEnded()
 	}
-	m.saw(o, node)
 }
 
 // synced takes in that a log of a node is durable.
@@ -297,8 +296,12 @@ func (m *metadataOracle) clearELR(o *Oracle, topic string) {
 	}
 }
 
-// saw tells what a node's image says of the copies that the node is to have.
-func (m *metadataOracle) saw(o *Oracle, node int32) {
+// saw tells what a node's image says of the copies that the node is to have. It is told
+// after what the node did in the same step, which may rest on what it knew before.
+func (m *metadataOracle) saw(o *Oracle, node int32, fx *core.Effects) {
+	if fx.Image == nil {
+		return
+	}
 	for t := range m.nodes[node].image.Topics() {
 		for i := range t.Partitions {
 			p := &t.Partitions[i]

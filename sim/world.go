@@ -35,7 +35,8 @@ type World struct {
 	buffers []*buffer
 	scratch []byte
 
-	controller int32 // who last said that it is active, -1: nobody
+	controller      int32 // who is active, as far as known; -1: nobody
+	controllerEpoch int32 // since which epoch
 
 	started  bool
 	healed   bool
@@ -44,7 +45,7 @@ type World struct {
 
 // New makes a world that has not begun to run.
 func New(config Config) (*World, error) {
-	w := &World{config: config, noise: NewNoise(config.Seed), controller: -1}
+	w := &World{config: config, noise: NewNoise(config.Seed), controller: -1, controllerEpoch: -1}
 	w.setDefaults()
 	w.queue.noise = w.noise
 	w.mutants = mutant.New(config.Mutant)
