@@ -251,7 +251,7 @@ func (b *Broker) metalogRecovered(r *log.Recovered) {
 	b.order(&openQuorum{
 		slice: slice, dir: m.path(), from: start, to: end,
 		node: quorum.NodeID(b.options.NodeID), voters: b.firstVoters(),
-		clean: m.dir.found.Clean,
+		clean: m.dir.found.Clean, observes: !b.isController(),
 	}, jobOwner{kind: jobOpenQuorum, part: m})
 }
 

@@ -24,6 +24,8 @@ func (b *Broker) dispatchController(c *call, request wire.Request) {
 		b.apiVersions(c, req)
 	case *kmsg.DescribeConfigsRequest, *kmsg.DescribeClusterRequest:
 		b.answerFromImage(c, request)
+	case *wire.FetchRequest:
+		b.fetchMetadata(c, req)
 	case *kmsg.FetchSnapshotRequest:
 		b.fetchSnapshot(c, req)
 	case kmsg.Request:

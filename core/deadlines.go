@@ -38,6 +38,8 @@ const (
 	lifeDeadline       // of the broker's next word with the controller
 	linkDeadline       // the earliest deadline of link's requests, or its next dial
 	quorumDeadline     // of the engine of the metadata quorum
+	observerDeadline
+	metadataFetchDeadline
 )
 
 func (d *deadlines) less(i, j int) bool {
@@ -147,6 +149,10 @@ func (b *Broker) expire() {
 			b.inquireAgain()
 		case quorumDeadline:
 			b.quorumDue(e.at)
+		case observerDeadline:
+			b.observe()
+		case metadataFetchDeadline:
+			b.wakeMetadataFetches()
 		case lifeDeadline:
 			b.lifeDue()
 		}

@@ -34,6 +34,8 @@ type metalog struct {
 	ordered   uint64     // counts them
 	snapshots snapshots
 	change    *voterChange // being made by this node, or nil
+	observer  observer
+	fetches   []metadataFetch // that wait
 	state     hardStates
 
 	image   *metadata.Image // folded from all that is committed; see Broker.image

@@ -109,7 +109,7 @@ func parseSnapshotName(name string) (end int64, epoch int32, ok bool) {
 //
 //	uvarint index | uvarint term | 4 lists of node ids | byte autoLeave
 //
-// A list is a count and ids, all of them uvarints.
+// A node that takes no part in the quorum does not know the voters. A list is a count and ids, all of them uvarints.
 const positionTag = 10000
 
 // encode returns the file. Records go in batches of recordsPerBatch at most.
@@ -198,7 +198,7 @@ func (s *metaSnapshot) decodePosition(field []byte) error {
 		}
 	}
 	s.Membership.AutoLeave = r.next() != 0
-	if r.bad || s.Index == 0 || s.Term == 0 || len(s.Membership.Voters) == 0 {
+	if r.bad || s.Index == 0 || s.Term == 0 {
 		return errSnapshotHeader
 	}
 	return nil

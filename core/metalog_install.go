@@ -89,6 +89,9 @@ func (p *snapshotPart) answered(b *Broker, resp wire.Response, err error) {
 	if err != nil || part == nil || part.Position != int64(len(p.of.data)) ||
 		len(part.Bytes) == 0 {
 		s.coming = nil
+		if b.metalog.observer.on {
+			b.lookForLeader(-1, -1)
+		}
 		return
 	}
 	p.of.data = append(p.of.data, part.Bytes...)
@@ -129,7 +132,7 @@ type parseSnapshot struct {
 func (j *parseSnapshot) Run(d *log.Devices) (log.Result, error) {
 	f := &fetchedSnapshot{data: j.data, metaSnapshot: metaSnapshot{end: j.end, epoch: j.epoch}}
 	alone, err := f.parse(j.data, d.Codec, j.node)
-	if err == nil && alone {
+	if err == nil && (alone || len(f.Membership.Voters) == 0) {
 		err = errSnapshotHeader // a leader knows where its snapshot stands
 	}
 	if err != nil {
@@ -154,8 +157,12 @@ func (b *Broker) snapshotParsed(f *fetchedSnapshot) {
 			Kind: RequestRefused, Err: errcode.CorruptMessage,
 			Text: fmt.Sprintf("the metadata snapshot of node %d is damaged", c.from),
 		})
+		if m.observer.on {
+			b.lookForLeader(-1, -1)
+		}
 		return
 	case m.engine == nil:
+		b.observeSnapshot(f)
 		return
 	}
 	m.snapshots.parsed = f

@@ -24,6 +24,8 @@ type openQuorum struct {
 	to     int64           // log end offset
 	node   quorum.NodeID
 	clean  bool
+	// observes says that the node takes no part in the quorum.
+	observes bool
 }
 
 // quorumFound is what stands in the directory of the metadata log.
@@ -99,6 +101,13 @@ func (j *openQuorum) newestSnapshot(files log.Files) (string, error) {
 // without one was written by a node that is alone.
 func (j *openQuorum) begin(d *log.Devices, f *quorumFound) error {
 	voters := j.voters
+	if j.observes {
+		f.snapshot.Position = quorum.Position{Index: 1, Term: 1}
+		if err := j.readLog(d, f); err != nil {
+			return err
+		}
+		return j.write(d.Files, f, f.snapshot.encode())
+	}
 	if j.to > 0 {
 		voters = []quorum.NodeID{j.node}
 	}
@@ -125,7 +134,11 @@ func (j *openQuorum) begin(d *log.Devices, f *quorumFound) error {
 // checkVoters refuses to make one of several voters of a node that was alone: the
 // others would not know what its log holds.
 func (j *openQuorum) checkVoters(f *quorumFound) error {
-	if !f.alone || len(j.voters) == 0 || slices.Equal(j.voters, []quorum.NodeID{j.node}) {
+	if len(f.snapshot.Membership.Voters) == 0 && !j.observes {
+		return fmt.Errorf("the metadata log in %s is that of a node without the role of a "+
+			"controller: remove the directory, and the node gets it again", j.dir)
+	}
+	if j.observes || !f.alone || len(j.voters) == 0 || slices.Equal(j.voters, []quorum.NodeID{j.node}) {
 		return nil
 	}
 	return fmt.Errorf("the metadata log in %s is that of node %d alone, but "+

@@ -16,7 +16,7 @@ import (
 func (b *Broker) firstVoters() []quorum.NodeID {
 	voters := b.namedVoters()
 	switch {
-	case len(b.base.QuorumBootstrapServers) > 0:
+	case len(b.base.QuorumBootstrapServers) > 0 || !b.isController():
 		return nil
 	case len(voters) == 0:
 		return []quorum.NodeID{quorum.NodeID(b.options.NodeID)}
@@ -44,6 +44,10 @@ func (b *Broker) quorumFound(f *quorumFound) {
 	m.image, _ = metadata.New(b.base).Apply(f.snapshot.records)
 	m.image = m.image.At(f.snapshot.end - 1)
 	m.leader, m.armed = quorum.NoNode, clock.Never
+	if !b.isController() {
+		b.beginObserving(f)
+		return
+	}
 	m.engine = quorum.New(b.now.Mono, quorum.Options{
 		NodeID:          quorum.NodeID(b.options.NodeID),
 		ElectionTimeout: b.base.QuorumElectionTimeout,
@@ -83,6 +87,7 @@ func (b *Broker) quorumMoved() {
 	if m.engine != nil {
 		b.snapshotMaybe()
 		b.changeMaybe()
+		b.wakeMetadataFetches()
 	}
 	b.armQuorum()
 	if b.phase == closingLogs && len(m.commits) == 0 {
@@ -188,6 +193,7 @@ func (b *Broker) stopQuorum() {
 	m := &b.metalog
 	b.handOver()
 	m.engine, m.storing, m.orders, m.stopped = nil, nil, nil, true
+	b.wakeMetadataFetches()
 	m.fx.Reset()
 }
 

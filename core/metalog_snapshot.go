@@ -86,7 +86,11 @@ func (b *Broker) snapshotMaybe() {
 		b.phase > running {
 		return
 	}
-	if m.snapshots.bytes >= b.base.MetadataLogMaxRecordBytes || m.engine.WantsSnapshot() {
+	enough := m.snapshots.bytes >= b.base.MetadataLogMaxRecordBytes
+	switch {
+	case m.engine == nil && enough:
+		b.takeSnapshot(quorum.Snapshot{Position: m.applied})
+	case m.engine != nil && (enough || m.engine.WantsSnapshot()):
 		b.takeSnapshot(m.engine.Snapshot())
 	}
 }
@@ -113,6 +117,7 @@ func (b *Broker) snapshotTaken(t *takenSnapshot) {
 		m.snapshots.last, m.snapshots.end, m.snapshots.epoch = t.Position, t.end, t.epoch
 	}
 	if m.engine == nil {
+		b.dropLogBefore(t.end)
 		return
 	}
 	for i := range t.sends {
@@ -151,7 +156,7 @@ func (m *metalog) compact(index uint64) {
 func (b *Broker) dropLogBefore(offset int64) {
 	m := &b.metalog
 	l := m.partition.log
-	if l.Truncating() || m.partition.state != partitionOnline || offset > l.HighWatermark() {
+	if m.stopped || l.Truncating() || m.partition.state != partitionOnline || offset > l.HighWatermark() {
 		return
 	}
 	from := len(b.fx.Jobs)

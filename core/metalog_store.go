@@ -212,9 +212,13 @@ func (b *Broker) hardStateWritten() {
 
 // metalogChanged follows up on what happened to the metadata log's files.
 func (b *Broker) metalogChanged() {
-	if b.metalog.engine != nil {
+	switch {
+	case b.metalog.engine != nil:
 		b.orderLog()
 		b.storedMaybe()
+	case b.metalog.observer.on && !b.metalog.stopped:
+		b.orderLog()
+		b.observe()
 	}
 	p := &b.metalog.partition
 	if at := p.log.Deadline(); at < p.armed {

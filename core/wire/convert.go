@@ -269,5 +269,8 @@ func (p *FetchedPartition) toKmsg(version int16) kmsg.FetchResponseTopicPartitio
 	if version >= fetchFlexibleFrom && p.LeaderEpoch != -1 {
 		k.CurrentLeader.LeaderID, k.CurrentLeader.LeaderEpoch = p.LeaderID, p.LeaderEpoch
 	}
+	if version >= fetchFlexibleFrom && p.SnapshotEndOffset != 0 {
+		k.SnapshotID.EndOffset, k.SnapshotID.Epoch = p.SnapshotEndOffset, p.SnapshotEpoch
+	}
 	return k
 }

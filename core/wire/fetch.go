@@ -185,7 +185,7 @@ func (r *FetchResponse) append(w *writer, version int16) {
 //	    0 nodeEndpoints (v16+)           4 preferredReadReplica (v11+)
 //	                                     . records
 //	                                     . tagged fields: 0 divergingEpoch,
-//	                                         1 currentLeader
+//	                                         1 currentLeader, 2 snapshotId
 type fetchAppender struct {
 	w       writer
 	r       *FetchResponse
@@ -304,14 +304,14 @@ func (a *fetchAppender) partition(p *FetchedPartition) (cut int) {
 
 func (p *FetchedPartition) appendTags(w *writer) {
 	diverging, led := p.DivergingEpoch != -1, p.LeaderEpoch != -1
-	switch {
-	case diverging && led:
-		w.uvarint(2)
-	case diverging || led:
-		w.uvarint(1)
-	default:
-		w.noTags()
+	elsewhere := p.SnapshotEndOffset != 0
+	tags := uint32(0)
+	for _, there := range [...]bool{diverging, led, elsewhere} {
+		if there {
+			tags++
+		}
 	}
+	w.uvarint(tags)
 	if diverging { // KIP-595
 		w.tag(0, 4+8+1)
 		w.int32(p.DivergingEpoch)
@@ -320,5 +320,11 @@ func (p *FetchedPartition) appendTags(w *writer) {
 	}
 	if led { // KIP-951
 		w.currentLeader(1, p.LeaderID, p.LeaderEpoch)
+	}
+	if elsewhere { // KIP-630
+		w.tag(2, 8+4+1)
+		w.int64(p.SnapshotEndOffset)
+		w.int32(p.SnapshotEpoch)
+		w.noTags()
 	}
 }

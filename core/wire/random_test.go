@@ -155,6 +155,8 @@ func randomFetchedPartition(t *rapid.T) FetchedPartition {
 		LogStartOffset:       rapid.Int64().Draw(t, "logStartOffset"),
 		DivergingEndOffset:   rapid.Int64().Draw(t, "divergingEndOffset"),
 		Partition:            rapid.Int32().Draw(t, "partition"),
+		SnapshotEndOffset:    rapid.Int64Range(0, 1).Draw(t, "snapshotEndOffset"),
+		SnapshotEpoch:        1,
 		DivergingEpoch:       rapid.Int32Range(-1, 1).Draw(t, "divergingEpoch"),
 		LeaderID:             rapid.Int32Range(-1, 9).Draw(t, "leaderID"),
 		LeaderEpoch:          rapid.Int32Range(-1, 1).Draw(t, "leaderEpoch"),

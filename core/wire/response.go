@@ -141,6 +141,9 @@ func (p *FetchedPartition) parse(b *reader, version int16) {
 		case key == 1 && version >= fetchFlexibleFrom: // KIP-951
 			p.LeaderID = field.int32()
 			p.LeaderEpoch = field.int32()
+		case key == 2 && version >= fetchFlexibleFrom: // KIP-630
+			p.SnapshotEndOffset = max(0, field.int64())
+			p.SnapshotEpoch = field.int32()
 		default:
 			continue
 		}

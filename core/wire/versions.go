@@ -33,7 +33,7 @@ const (
 var served = [...]APIRange{
 	// Produce is listed from 0 for librdkafka (KAFKA-18659).
 	{Key: 0, Min: 3, Max: 13, AdvertisedMin: 0, On: OnBroker},     // Produce
-	{Key: 1, Min: 4, Max: 18, AdvertisedMin: 4, On: OnBroker},     // Fetch
+	{Key: 1, Min: 4, Max: 18, AdvertisedMin: 4, On: onBoth},       // Fetch
 	{Key: 2, Min: 1, Max: 11, AdvertisedMin: 1, On: OnBroker},     // ListOffsets
 	{Key: 3, Min: 0, Max: 13, AdvertisedMin: 0, On: OnBroker},     // Metadata
 	{Key: 18, Min: 0, Max: 4, AdvertisedMin: 0, On: onBoth},       // ApiVersions

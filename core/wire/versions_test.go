@@ -110,7 +110,7 @@ func TestWhatControllersServe(t *testing.T) {
 	resp := NewAPIVersionsResponse(4, OnController, testFeatures)
 	require.Equal(t, keysOn(OnController), keysIn(resp))
 	require.Equal(t, []int16{
-		18, 19, 20, 32, 33, 37, 43, 44, 45, 46, 55, 56, 57, 59, 60, 62, 63, 64, 67, 73, 80, 81,
+		1, 18, 19, 20, 32, 33, 37, 43, 44, 45, 46, 55, 56, 57, 59, 60, 62, 63, 64, 67, 73, 80, 81,
 	}, keysIn(resp))
 	for _, key := range []int16{56, 59, 62, 63, 67, 73} {
 		require.False(t, ServedOn(key, OnBroker), kmsg.NameForKey(key))

@@ -153,10 +153,12 @@ type FetchedPartition struct {
 	LastStableOffset     int64
 	LogStartOffset       int64
 	DivergingEndOffset   int64 // DivergingEpoch -1: absent
+	SnapshotEndOffset    int64 // of the metadata (KIP-630), 0: absent
 	MaxBytes             int32
 	Partition            int32
 	TopicRun             int32
 	DivergingEpoch       int32
+	SnapshotEpoch        int32
 	LeaderID             int32 // LeaderEpoch -1: absent
 	LeaderEpoch          int32
 	PreferredReadReplica int32 // -1: none
