@@ -23,6 +23,23 @@ func (s *PartitionState) candidate(node int32) bool {
 	return slices.Contains(s.ISR, node) || slices.Contains(s.ELR, node)
 }
 
+// completes reports whether a state ends a reassignment, whose last replica came in sync
+// with the same change: the ISR that the leader asked for is not to be seen in any state
+// then, but it held all of this one, and the leader may be among who joined.
+func (s *PartitionState) completes(before *PartitionState) bool {
+	moved := len(before.Adding)+len(before.Removing) > 0 && len(s.Adding)+len(s.Removing) == 0
+	if !moved || before.Leader < 0 || !slices.Contains(before.Adding, s.Leader) {
+		return false
+	}
+	for _, id := range before.Replicas {
+		removed := slices.Contains(before.Removing, id)
+		if removed == slices.Contains(s.Replicas, id) || !removed && !slices.Contains(s.ISR, id) {
+			return false
+		}
+	}
+	return true
+}
+
 // BrokerState is what the committed metadata says of a broker.
 type BrokerState struct {
 	ID           int32
@@ -153,7 +170,7 @@ func (j *Judge) checkElected(p *Partition, before, s *PartitionState) {
 		j.Report(ISRLegality, "fenced-elected", "%s: broker %d leads in epoch %d",
 			p.Name, s.Leader, s.LeaderEpoch)
 	}
-	if before.candidate(s.Leader) {
+	if before.candidate(s.Leader) || s.completes(before) {
 		return
 	}
 	balanced := len(before.ISR) == 0 && slices.Contains(before.LastKnownELR, s.Leader)

@@ -261,6 +261,43 @@ func TestLeaderCompleteness(t *testing.T) {
 	c.expect()
 }
 
+// TestReassignedLeader: the last replica of a reassignment may come in sync and lead with
+// one change. Who joins otherwise may not.
+func TestReassignedLeader(t *testing.T) {
+	moving := func() *trio {
+		c := newTrio(t, Policy{})
+		c.elect(1, 1)
+		c.change(func(s *PartitionState) {
+			s.Replicas, s.Adding, s.Removing = []int32{1, 2}, []int32{2}, []int32{1}
+		})
+		return c
+	}
+	c := moving()
+	c.change(func(s *PartitionState) {
+		s.Replicas, s.ISR, s.Adding, s.Removing, s.Leader = []int32{2}, []int32{2}, nil, nil, 2
+	})
+	c.expect()
+
+	c = moving()
+	c.append(1, false, c.batch(0))
+	c.commit(1, 2)
+	c.change(func(s *PartitionState) {
+		s.Replicas, s.ISR, s.Adding, s.Removing, s.Leader = []int32{2}, []int32{2}, nil, nil, 2
+	})
+	c.expect("LeaderCompleteness/joined-without")
+
+	c = moving()
+	c.change(func(s *PartitionState) { s.ISR, s.Leader = []int32{2}, 2 })
+	c.expect("LeaderCompleteness/unclean-election", "ISRLegality/unclean-unmarked")
+
+	c = moving()
+	c.change(func(s *PartitionState) { s.Leader, s.ISR = -1, []int32{1} })
+	c.change(func(s *PartitionState) {
+		s.Replicas, s.ISR, s.Adding, s.Removing, s.Leader = []int32{2}, []int32{2}, nil, nil, 2
+	})
+	c.expect("LeaderCompleteness/unclean-election", "ISRLegality/unclean-unmarked")
+}
+
 func TestISRLegality(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
