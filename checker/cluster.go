@@ -28,7 +28,7 @@ func (s *PartitionState) candidate(node int32) bool {
 // then, but it held all of this one, and the leader may be among who joined.
 func (s *PartitionState) completes(before *PartitionState) bool {
 	moved := len(before.Adding)+len(before.Removing) > 0 && len(s.Adding)+len(s.Removing) == 0
-	if !moved || before.Leader < 0 || !slices.Contains(before.Adding, s.Leader) {
+	if !moved || before.Leader < 0 {
 		return false
 	}
 	for _, id := range before.Replicas {

@@ -278,6 +278,14 @@ func TestReassignedLeader(t *testing.T) {
 	})
 	c.expect()
 
+	c = newTrio(t, Policy{}) // nobody is added, who stays was not in sync
+	c.elect(1, 1, 3)
+	c.change(func(s *PartitionState) { s.Removing = []int32{1} })
+	c.change(func(s *PartitionState) {
+		s.Replicas, s.ISR, s.Removing, s.Leader = []int32{2, 3}, []int32{3, 2}, nil, 2
+	})
+	c.expect()
+
 	c = moving()
 	c.append(1, false, c.batch(0))
 	c.commit(1, 2)
