@@ -52,9 +52,18 @@ type Consumer struct {
 // fetcher is a consumer's fetches from one node, one at a time.
 type fetcher struct {
 	node     int32
-	session  int32 // its id (KIP-227)
-	epoch    int32 // of the session
+	told     []toldPart // what the session holds
+	session  int32      // its id (KIP-227)
+	epoch    int32      // of the session
 	fetching bool
+}
+
+// toldPart is a partition in a session, and what the broker was told of it.
+type toldPart struct {
+	part   *consumedPart
+	offset int64 // -1: must be told again
+	epoch  int32 // current leader epoch
+	last   int32 // last fetched epoch
 }
 
 // consumedPart is one partition as its consumer sees it.
@@ -66,10 +75,6 @@ type consumedPart struct {
 	validated int32 // leader epoch for which the position is known to be good
 	asking    bool
 	gone      bool
-
-	told      int64 // fetch offset that a session knows of, -1: none
-	toldEpoch int32 // and leader epoch
-	toldTo    int32 // the session's node
 
 	preferred int32 // who to fetch from instead of the leader, -1: nobody
 	until     clock.Instant
@@ -264,7 +269,7 @@ func (k *Consumer) adopt(t *topicView, index int32) {
 		}
 	}
 	k.parts = append(k.parts, &consumedPart{
-		topic: t.name, id: id, position: -1, told: -1, last: -1, validated: -1, preferred: -1,
+		topic: t.name, id: id, position: -1, last: -1, validated: -1, preferred: -1,
 	})
 }
 

@@ -92,16 +92,16 @@ func (k *Consumer) fetchFrom(conn *clientConn, call *fetchCall) {
 		if k.validates {
 			epoch = p.validated
 		}
-		if f.epoch > 0 && p.told == p.position && p.toldTo == f.node && p.toldEpoch == epoch {
+		last := int32(-1)
+		if k.diverges {
+			last = p.last
+		}
+		if !f.tell(toldPart{part: p, offset: p.position, epoch: epoch, last: last}) {
 			continue
 		}
-		p.told, p.toldTo, p.toldEpoch = p.position, f.node, epoch
 		rp := kmsg.NewFetchRequestTopicPartition()
 		rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = p.id.Index, p.position, k.partMaxBytes
-		rp.CurrentLeaderEpoch, rp.LastFetchedEpoch, rp.LogStartOffset = epoch, -1, -1
-		if k.diverges {
-			rp.LastFetchedEpoch = p.last
-		}
+		rp.CurrentLeaderEpoch, rp.LastFetchedEpoch, rp.LogStartOffset = epoch, last, -1
 		t := fetchTopic(req, p)
 		t.Partitions = append(t.Partitions, rp)
 	}
@@ -117,18 +117,48 @@ func (k *Consumer) committed(p *consumedPart) int64 {
 	return -1
 }
 
-// forget takes partitions that are not read now out of the session.
+// tell notes what the session's broker is told of a partition, and reports whether that
+// is news.
+func (f *fetcher) tell(t toldPart) bool {
+	for i := range f.told {
+		if f.told[i].part == t.part {
+			news := f.told[i] != t
+			f.told[i] = t
+			return news
+		}
+	}
+	f.told = append(f.told, t)
+	return true
+}
+
+// retell has the broker told of a partition again that is in the session.
+func (f *fetcher) retell(p *consumedPart) {
+	for i := range f.told {
+		if f.told[i].part == p {
+			f.told[i].offset = -1
+		}
+	}
+}
+
+// forget takes partitions that are not read there now out of the session.
 func (k *Consumer) forget(req *kmsg.FetchRequest, call *fetchCall) {
-	for _, p := range k.parts {
-		if p.told < 0 || p.toldTo != call.fetcher.node || call.fetcher.epoch == 0 ||
-			slices.Contains(call.parts, p) {
+	f := call.fetcher
+	if f.epoch == 0 {
+		f.told = f.told[:0]
+		return
+	}
+	kept := f.told[:0]
+	for _, told := range f.told {
+		p := told.part
+		if slices.Contains(call.parts, p) {
+			kept = append(kept, told)
 			continue
 		}
-		p.told = -1
 		t := kmsg.NewFetchRequestForgottenTopic()
 		t.Topic, t.TopicID, t.Partitions = p.topic, p.id.Topic, append(t.Partitions, p.id.Index)
 		req.ForgottenTopics = append(req.ForgottenTopics, t)
 	}
+	f.told = kept
 }
 
 func fetchTopic(req *kmsg.FetchRequest, p *consumedPart) *kmsg.FetchRequestTopic {
@@ -145,12 +175,7 @@ func fetchTopic(req *kmsg.FetchRequest, p *consumedPart) *kmsg.FetchRequestTopic
 
 // closeSession makes the next fetch from a node a full one.
 func (k *Consumer) closeSession(f *fetcher) {
-	f.session, f.epoch = 0, 0
-	for _, p := range k.parts {
-		if p.toldTo == f.node {
-			p.told = -1
-		}
-	}
+	f.session, f.epoch, f.told = 0, 0, f.told[:0]
 }
 
 // fetched takes in an answer.
@@ -213,7 +238,8 @@ func (k *Consumer) takeIn(
 		k.catalog.stale(k.now.Mono)
 		k.catalog.hint(p.topic, p.id.Index, part.CurrentLeader.LeaderID,
 			part.CurrentLeader.LeaderEpoch)
-		p.told, p.preferred = -1, -1
+		p.preferred = -1
+		call.fetcher.retell(p)
 		return
 	}
 	if part.DivergingEpoch.EndOffset >= 0 && k.diverges {
@@ -241,7 +267,8 @@ func (k *Consumer) takeIn(
 func (k *Consumer) outOfRange(call *fetchCall, index int) {
 	p := call.parts[index]
 	if p.preferred == call.fetcher.node {
-		p.preferred, p.told = -1, -1
+		p.preferred = -1
+		call.fetcher.retell(p)
 		return
 	}
 	k.config.Judge.OutOfRange(k.client,

@@ -102,7 +102,7 @@ func (k *Consumer) truncated(
 		n--
 	}
 	p.seen = p.seen[:n]
-	p.position, p.last, p.told = endOffset, epoch, -1
+	p.position, p.last = endOffset, epoch
 	k.config.Judge.Positioned(k.client, p.id, endOffset)
 }
 
