@@ -239,7 +239,9 @@ func (k *Consumer) Pending() string {
 func (k *Consumer) assign() {
 	for _, p := range k.parts {
 		t := k.catalog.topic(p.topic)
-		p.gone = t == nil || t.id != p.id.Topic
+		if p.gone = t == nil || t.id != p.id.Topic; p.gone {
+			p.position = -1 // answers on their way are of no use: it may be read anew
+		}
 	}
 	kept := k.parts[:0]
 	for _, p := range k.parts {
@@ -363,7 +365,7 @@ func (k *Consumer) answeredList(call *listCall, resp *kmsg.ListOffsetsResponse) 
 		outcome = checker.Unknown // it may be of the past
 	}
 	k.config.Judge.Return(call.ref, outcome).Offset = part.Offset
-	if call.reset && call.part.position < 0 {
+	if call.reset && call.part.position < 0 && !call.part.gone {
 		k.position(call.part, part.Offset)
 	}
 }

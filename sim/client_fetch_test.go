@@ -5,6 +5,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/heiban/heiban/checker"
 )
 
 // A session holds what its broker was told of, until the broker is told to forget it:
@@ -52,4 +54,39 @@ func TestSessionsForgetWhatMoved(t *testing.T) {
 	told, forgotten = fetch(here, stays)
 	require.Equal(t, []int32{0}, told, "a full fetch")
 	require.Empty(t, forgotten)
+}
+
+// A node that is behind may not know a topic. A consumer that is told so begins anew when
+// it hears of the topic again: what it asked for before is of no use.
+func TestConsumersForgetGoneTopics(t *testing.T) {
+	j := checker.NewJudge(checker.Limits{})
+	k := NewConsumer(ConsumerConfig{Judge: j, Topics: []string{"t"}, VersionMin: 12, VersionMax: 12})
+	id := checker.PartitionID{Topic: checker.TopicID{1}}
+	j.Meet(id, "t-0", checker.Policy{})
+	p := &consumedPart{topic: "t", id: id}
+	k.parts = []*consumedPart{p}
+	ref := j.Call(checker.Op{Kind: checker.OpOther})
+	j.Positioned(0, id, 3) // as its successor is
+	call := &fetchCall{
+		fetcher: &fetcher{}, parts: []*consumedPart{p}, from: []int64{0}, known: []int64{0},
+		called: j.Now(),
+	}
+	k.assign()
+	require.Empty(t, k.parts)
+
+	part := kmsg.NewFetchResponseTopicPartition()
+	topic := kmsg.NewFetchResponseTopic()
+	topic.Topic, topic.Partitions = "t", append(topic.Partitions, part)
+	resp := kmsg.NewPtrFetchResponse()
+	resp.Topics = append(resp.Topics, topic)
+	k.fetched(call, resp)
+	offset := kmsg.NewListOffsetsResponseTopicPartition()
+	offsets := kmsg.NewListOffsetsResponseTopic()
+	offsets.Partitions = append(offsets.Partitions, offset)
+	listed := kmsg.NewPtrListOffsetsResponse()
+	listed.Topics = append(listed.Topics, offsets)
+	k.answeredList(&listCall{part: p, target: checker.ListEarliest, ref: ref, reset: true}, listed)
+	require.Empty(t, j.Found())
+	j.Fetched(&checker.Fetched{Partition: id, FetchOffset: 3, End: 3, Called: j.Now()})
+	require.Empty(t, j.Found(), "the successor is where it was")
 }
