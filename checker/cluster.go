@@ -232,19 +232,42 @@ func (j *Judge) checkHeld(r *Replica, offset int64) {
 // time.
 func (p *Partition) allHeld(leader *Replica, isr []int32, offset int64) bool {
 	for _, id := range isr {
-		m := p.replica(id)
-		if id == leader.Node {
-			continue
-		}
-		if m == nil || m.heldOnce < offset {
-			return false
-		}
-		m.follow()
-		if m.matched < offset && !m.lacks(m.matched) {
+		if id != leader.Node && p.held(id) < offset {
 			return false
 		}
 	}
 	return true
+}
+
+// holding is what a node held.
+type holding struct {
+	node int32
+	end  int64
+}
+
+// held returns up to where a node ever held the log as committed. What it held before it
+// deleted its copy counts: a leader that does not know yet that it was relieved waits for
+// it no longer than until then.
+func (p *Partition) held(node int32) int64 {
+	if m := p.replica(node); m != nil {
+		return m.held()
+	}
+	for i := len(p.departed) - 1; i >= 0; i-- {
+		if h := p.departed[i]; h.node == node {
+			return h.end
+		}
+	}
+	return noOffset
+}
+
+// held returns up to where the copy ever held the log as committed, but for what faults
+// took from it.
+func (r *Replica) held() int64 {
+	r.follow()
+	if r.matched >= r.p.committed || r.lacks(r.matched) {
+		return r.heldOnce
+	}
+	return min(r.heldOnce, r.matched)
 }
 
 // BrokerChanged says what is committed about a broker from now on.

@@ -306,6 +306,34 @@ func TestReassignedLeader(t *testing.T) {
 	c.expect("LeaderCompleteness/unclean-election", "ISRLegality/unclean-unmarked")
 }
 
+// TestSetAside: a node may put aside what it has been relieved of while it was down, and
+// begins anew if it becomes a replica again.
+func TestSetAside(t *testing.T) {
+	moved := func() *trio {
+		c := newTrio(t, Policy{Fsync: true})
+		c.put(true, 1, 2, 3)
+		c.Judge.Stopped(on(3), true)
+		c.change(func(s *PartitionState) { s.Replicas, s.ISR = []int32{1, 2}, []int32{1, 2} })
+		return c
+	}
+	c := moved()
+	c.SetAside(on(3))
+	c.change(func(s *PartitionState) { s.Replicas, s.Adding = []int32{1, 2, 3}, []int32{3} })
+	c.Judge.Online(on(3), 0, 0)
+	c.expect()
+
+	c = moved() // and back, before the node is up
+	c.change(func(s *PartitionState) { s.Replicas, s.Adding = []int32{1, 2, 3}, []int32{3} })
+	c.SetAside(on(3))
+	c.expect()
+
+	c = newTrio(t, Policy{})
+	c.put(true, 1, 2, 3)
+	c.Judge.Stopped(on(3), true)
+	c.SetAside(on(3))
+	c.expect("ISRLegality/replica-set-aside")
+}
+
 func TestISRLegality(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -420,6 +448,26 @@ func TestUncleanReturns(t *testing.T) {
 			c.expect(tt.want...)
 		})
 	}
+}
+
+// TestDepartedHeldIt: a leader may commit what an in-sync replica held that was relieved,
+// and deleted its copy, before the leader knows of that.
+func TestDepartedHeldIt(t *testing.T) {
+	depart := func(nodes ...int32) *trio {
+		c := newTrio(t, Policy{})
+		c.Saw(on(1), c.state.PartitionEpoch, 2)
+		b := c.batch(0)
+		for _, node := range nodes {
+			c.append(node, true, b)
+		}
+		c.change(func(s *PartitionState) { s.Replicas, s.ISR, s.LeaderEpoch = []int32{1, 2}, []int32{1, 2}, 1 })
+		c.Removed(on(3))
+		c.commit(1, 2)
+		return c
+	}
+	depart(1, 2, 3).expect()
+	depart(1, 2).expect("AckPolicy/committed-unheld")
+	depart(1, 3).expect("AckPolicy/committed-unheld")
 }
 
 // TestHighWatermarkNeedsTheISR: what is committed all in-sync replicas hold, as the

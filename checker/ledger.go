@@ -128,6 +128,7 @@ func (j *Judge) Removed(id ReplicaID) {
 	p := j.partitions[id.PartitionID]
 	for i, r := range p.replicas {
 		if r.Node == id.Node {
+			p.departed = append(p.departed, holding{r.Node, r.held()})
 			p.replicas = append(p.replicas[:i:i], p.replicas[i+1:]...)
 			break
 		}
@@ -135,6 +136,22 @@ func (j *Judge) Removed(id ReplicaID) {
 	if !p.deleted {
 		j.reckon(p)
 	}
+}
+
+// SetAside says that a node that started put a copy aside. It may if the metadata says
+// that it is to have none, or said so since the node last knew of the partition.
+func (j *Judge) SetAside(id ReplicaID) {
+	p := j.partitions[id.PartitionID]
+	r := p.replica(id.Node)
+	gone := p.deleted || r == nil || len(p.states) == 0
+	for i := len(p.states) - 1; i >= 0 && !gone && p.states[i].PartitionEpoch >= r.stateEpoch; i-- {
+		gone = !slices.Contains(p.states[i].Replicas, id.Node)
+	}
+	if !gone {
+		j.Report(ISRLegality, "replica-set-aside", "%s: node %d put its copy aside, the replicas "+
+			"are %v", p.Name, id.Node, p.State().Replicas)
+	}
+	j.Removed(id)
 }
 
 // Inspected compares what is on disk after a recovery with what was appended: each

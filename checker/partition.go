@@ -16,6 +16,7 @@ type Partition struct {
 	cursors map[int]int64 // next offset of each consumer
 
 	replicas []*Replica // in order of appearance
+	departed []holding  // of copies that are deleted, in that order
 	leading  *Replica   // who led last, as far as known; nil: nobody yet
 	origins  map[place]origin
 	writers  map[int32]int32 // who appended first in a leader epoch

@@ -175,8 +175,11 @@ func (o *Oracle) Stepped(_ clock.Instant, id int32, ev core.Event, fx *core.Effe
 		n.host(fx.Syncs[i].Log, fx.Syncs[i].File.Path)
 	}
 	for i := range fx.Jobs {
-		if job, ok := fx.Jobs[i].Job.(*log.WriteCheckpoints); ok {
+		switch job := fx.Jobs[i].Job.(type) {
+		case *log.WriteCheckpoints:
 			n.jobs[fx.Jobs[i].Op] = job.LogStarts
+		case *log.Remove:
+			o.setAside(n, job)
 		}
 	}
 	for i := range fx.Responses {
@@ -303,6 +306,17 @@ func (n *oracleNode) removed(id checker.ReplicaID) {
 		delete(n.dirs, h.dir)
 		return true
 	})
+}
+
+// setAside takes in that a node of several found a copy that it is to have no more. A lone
+// node is asked what it misses.
+func (o *Oracle) setAside(n *oracleNode, job *log.Remove) {
+	h := n.dirs[job.Dir]
+	if h == nil || len(o.nodes) == 1 || !strings.HasSuffix(job.To, straySuffix) {
+		return
+	}
+	n.removed(h.id)
+	o.judge.SetAside(h.id)
 }
 
 // missing tells of the topics that a node had in an earlier life and does not have now:

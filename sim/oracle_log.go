@@ -11,6 +11,9 @@ import (
 
 const logFileSuffix = ".log"
 
+// straySuffix ends the name of a directory that a node puts aside.
+const straySuffix = "-stray"
+
 // hosted is one partition on one node, with the place of every batch that was
 // written while the oracle watched.
 type hosted struct {
