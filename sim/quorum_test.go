@@ -26,9 +26,10 @@ func (c *terms) Stepped(_ clock.Instant, _ int32, _ core.Event, fx *core.Effects
 }
 
 // quorumRun is a cluster of nodes without clients. Its liveness phase ends when all
-// nodes are ready and have applied the same metadata.
+// brokers live and all nodes have applied the same metadata.
 func quorumRun(t *testing.T, seed uint64, nodes int, change func(*Config)) (int, *Result) {
 	var w *World // that Done looks at
+	var oracle *Oracle
 	config := Config{
 		Seed: seed, Nodes: nodes, Safety: 20 * clock.Second, Liveness: 60 * clock.Second,
 		EventsMax: 5_000_000,
@@ -42,7 +43,7 @@ func quorumRun(t *testing.T, seed uint64, nodes int, change func(*Config)) (int,
 					return false
 				}
 			}
-			return true
+			return oracle.Quiet()
 		},
 	}
 	change(&config)
@@ -50,7 +51,8 @@ func quorumRun(t *testing.T, seed uint64, nodes int, change func(*Config)) (int,
 	w, err = New(config)
 	require.NoError(t, err)
 	judge := checker.NewJudge(checker.Limits{Voters: nodes})
-	w.Observe(NewOracle(w, judge, func(string) checker.Policy { return checker.Policy{} }, nil))
+	oracle = NewOracle(w, judge, func(string) checker.Policy { return checker.Policy{} }, nil)
+	w.Observe(oracle)
 	c := &terms{}
 	w.Observe(c)
 	r := w.Run()
