@@ -27,6 +27,7 @@ type partition struct {
 	leader   *replica.Leader // if it leads
 	ledAs    *replica.Leader // in the epoch before, if nobody else has led since
 	follower *following      // if it follows
+	cut      cut             // of its log
 
 	// Who waits. The first two queues are ordered by endOffset.
 	untilWritten []produceWait // acks=1

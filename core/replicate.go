@@ -19,13 +19,19 @@ type following struct {
 	fetcher *fetcher // of the leader's node; nil while there is no leader
 
 	answer    replica.FetchAnswer // to records with which the log begins anew
-	cutFrom   int64               // the log end offset before a truncation
-	restartAt int64               // where the log begins anew
 	cutting   bool                // a truncation is under way
 	restarted bool                // answer waits for it, and not the follower's decision
 	ready     bool                // in fetcher.ready
 	unheld    bool                // counted in fetcher.unheld
 	waits     bool                // has nothing to ask before its records are held
+}
+
+// cut is a truncation of a log that is under way. It may outlast the role.
+type cut struct {
+	from      int64 // the log end offset before
+	restartAt int64 // where the log begins anew, if it does so with records
+	active    bool
+	restarted bool
 }
 
 // fetcher fetches from one node for all partitions that follow it.
@@ -406,7 +412,8 @@ func (b *Broker) decided(
 	case replica.Append:
 		b.replicate(p, a, part)
 	case replica.Truncate, replica.TruncateFully:
-		p.follower.cutting, p.follower.cutFrom = true, p.log.LogEndOffset()
+		p.follower.cutting = true
+		p.cut = cut{active: true, from: p.log.LogEndOffset()}
 		from := len(b.fx.Jobs)
 		if d.Kind == replica.Truncate {
 			p.log.TruncateTo(b.now, d.Offset, &b.fx.Orders)
@@ -441,9 +448,10 @@ func (b *Broker) replicate(p *partition, a *replica.FetchAnswer, part *wire.Fetc
 		return
 	}
 	if p.log.Truncating() {
-		follower.cutting, follower.restarted = true, true
-		follower.cutFrom, follower.answer = base, *a
-		follower.restartAt = batches.Header(0).BaseOffset
+		follower.cutting, follower.restarted, follower.answer = true, true, *a
+		p.cut = cut{
+			active: true, from: base, restarted: true, restartAt: batches.Header(0).BaseOffset,
+		}
 	} else {
 		b.replicated(p, a, base)
 	}
@@ -512,23 +520,30 @@ func (b *Broker) followerSeesLog(p *partition) {
 	}
 }
 
+// cutEnded reports a truncation that is done.
+func (b *Broker) cutEnded(p *partition) {
+	c := p.cut
+	p.cut = cut{}
+	r := Report{
+		Kind: LogTruncated, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
+		Offset: p.log.LogStartOffset(), EndOffset: p.log.LogEndOffset(), From: c.from,
+		Epoch: p.leaderEpoch,
+	}
+	if c.restarted {
+		r.Offset, r.EndOffset = c.restartAt, c.restartAt
+		p.logStart = c.restartAt // from where it goes up at once
+	}
+	b.report(r)
+}
+
 // truncated goes on after a truncation.
 func (b *Broker) truncated(p *partition) {
 	follower := p.follower
 	follower.cutting = false
-	cut := Report{
-		Kind: LogTruncated, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
-		Offset: p.log.LogStartOffset(), EndOffset: p.log.LogEndOffset(), From: follower.cutFrom,
-		Epoch: p.leaderEpoch,
-	}
 	if follower.restarted {
 		follower.restarted = false
-		cut.Offset, cut.EndOffset = follower.restartAt, follower.restartAt
-		b.report(cut)
-		p.logStart = follower.restartAt // from where it goes up at once
-		b.replicated(p, &follower.answer, follower.restartAt)
+		b.replicated(p, &follower.answer, p.logStart)
 	} else {
-		b.report(cut)
 		state := p.logState()
 		follower.Truncated(&state)
 		b.takeMarks(p)

@@ -136,6 +136,9 @@ func (b *Broker) endRole(p *partition) {
 
 // roleSeesLog tells p's role where its log stands.
 func (b *Broker) roleSeesLog(p *partition) {
+	if p.cut.active && !p.log.Truncating() {
+		b.cutEnded(p)
+	}
 	switch {
 	case p.leader != nil:
 		state := p.logState()
