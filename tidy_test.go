@@ -52,6 +52,7 @@ var layers = map[string][]string{
 	"checker":            {"clock"},
 	"checker/kafka":      {},
 	"checker/linkv":      {},
+	"checker/report":     {"checker/kafka"},
 	"sim": {
 		"clock", "core", "core/batch", "core/compress", "core/config", "core/errcode",
 		"core/invariant", "core/log", "core/metadata", "core/mutant", "core/wire",

@@ -5,15 +5,22 @@ import (
 	"slices"
 )
 
+// progress is how far a process has come in a key.
+type progress struct {
+	next     int64 // the offset after its last record
+	caughtUp bool  // it has once read all that had been acknowledged
+}
+
 // measureLag finds the poll that was furthest behind: when it began, how long ago had
 // the oldest record been acknowledged that neither it nor any earlier poll of the same
-// process returned? Only keys that the process was assigned count.
+// process returned? Only keys that the process was assigned count, and only once it had
+// read all there was: how long it takes to catch up says little.
 func (a *analysis) measureLag() {
 	oldest := map[Key][]int64{}
 	for _, k := range a.keys {
 		oldest[k] = a.logs[k].ackedFrom()
 	}
-	at := map[int]map[Key]int64{} // the offset after the last record, of assigned keys
+	at := map[int]map[Key]progress{} // in assigned keys
 	for _, op := range a.ops {
 		mine := at[op.Process]
 		switch op.F {
@@ -21,15 +28,15 @@ func (a *analysis) measureLag() {
 			delete(at, op.Process)
 		case Assign, Resume:
 			if mine == nil {
-				mine = map[Key]int64{}
+				mine = map[Key]progress{}
 				at[op.Process] = mine
 			}
 			if op.F == Assign {
 				// in any order: each key is dropped by itself
-				maps.DeleteFunc(mine, func(k Key, _ int64) bool { return !slices.Contains(op.Keys, k) })
+				maps.DeleteFunc(mine, func(k Key, _ progress) bool { return !slices.Contains(op.Keys, k) })
 			}
 			for _, p := range op.Offsets {
-				mine[p.Key] = max(0, p.Offset)
+				mine[p.Key] = progress{next: max(0, p.Offset)}
 			}
 		case Poll, Txn:
 			if op.Type == OK && mine != nil {
@@ -55,11 +62,12 @@ func (l *keyLog) ackedFrom() []int64 {
 	return from
 }
 
-func (a *analysis) measurePoll(op *Op, mine map[Key]int64, oldest map[Key][]int64) {
+func (a *analysis) measurePoll(op *Op, mine map[Key]progress, oldest map[Key][]int64) {
 	for i := range op.Mops {
 		for _, p := range op.Mops[i].Polled {
-			if _, assigned := mine[p.Key]; assigned && len(p.Records) > 0 {
-				mine[p.Key] = p.Records[len(p.Records)-1].Offset + 1
+			if at, assigned := mine[p.Key]; assigned && len(p.Records) > 0 {
+				at.next = p.Records[len(p.Records)-1].Offset + 1
+				mine[p.Key] = at
 			}
 		}
 	}
@@ -68,8 +76,12 @@ func (a *analysis) measurePoll(op *Op, mine map[Key]int64, oldest map[Key][]int6
 		if l == nil {
 			continue
 		}
-		i, _ := slices.BinarySearch(l.offsets, mine[k])
-		if lag := op.Called - oldest[k][i]; oldest[k][i] != never && lag > a.lag.Nanos {
+		i, _ := slices.BinarySearch(l.offsets, mine[k].next)
+		lag := op.Called - oldest[k][i]
+		switch {
+		case oldest[k][i] >= op.Called:
+			mine[k] = progress{next: mine[k].next, caughtUp: true}
+		case mine[k].caughtUp && lag > a.lag.Nanos:
 			a.lag = Lag{Op: op, Key: k, Nanos: lag}
 		}
 	}

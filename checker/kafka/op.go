@@ -151,3 +151,29 @@ func contains(wanted []Record, value int64) bool {
 	return wanted == nil ||
 		slices.ContainsFunc(wanted, func(r Record) bool { return r.Value == value })
 }
+
+// Ended reports whether somebody saw the operation end.
+func (op *Op) Ended() bool { return op.Done != never }
+
+// About reports whether the operation concerns a key, or any key if it is "".
+func (op *Op) About(key Key) bool {
+	if key == "" || slices.Contains(op.Keys, key) {
+		return true
+	}
+	for _, p := range op.Offsets {
+		if p.Key == key {
+			return true
+		}
+	}
+	for i := range op.Mops {
+		if op.Mops[i].Key == key {
+			return true
+		}
+		for _, p := range op.Mops[i].Polled {
+			if p.Key == key {
+				return true
+			}
+		}
+	}
+	return false
+}
