@@ -116,7 +116,17 @@ func (w *workload) assign(ctx context.Context, process int) {
 		if err != nil { // as after a loss of data: the positions mean nothing any more
 			w.crash(process)
 			clear(position)
+			rest(ctx)
 		}
+	}
+}
+
+// rest keeps a client that fails at once from failing all the time.
+func rest(ctx context.Context) {
+	const pause = 200 * time.Millisecond
+	select {
+	case <-ctx.Done():
+	case <-time.After(pause):
 	}
 }
 
@@ -306,6 +316,7 @@ func (w *workload) readAll(ctx context.Context) {
 			break
 		} else if ctx.Err() == nil {
 			w.crash(finalProcess) // and once more
+			rest(ctx)
 		}
 	}
 	w.complete(id, ended(event, ctx.Err()))
