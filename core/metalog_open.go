@@ -33,7 +33,6 @@ type quorumFound struct {
 	hard     quorum.HardState
 	snapshot metaSnapshot
 	entries  []foundEntry
-	alone    bool // the log is from before there were other members
 	joins    bool // there is nothing, and the node is to be added to a quorum
 	restart  bool // the log does not hold the snapshot's end, and begins anew there
 }
@@ -60,13 +59,13 @@ func (j *openQuorum) Run(d *log.Devices) (log.Result, error) {
 		return nil, fmt.Errorf("read metadata snapshot %s: %w", name, err)
 	}
 	f.snapshot.end, f.snapshot.epoch, _ = parseSnapshotName(name)
-	if f.alone, err = f.snapshot.parse(data, d.Codec, j.node); err != nil {
+	if _, err = f.snapshot.parse(data, d.Codec, j.node); err != nil {
 		return nil, fmt.Errorf("metadata snapshot %s: %w", name, err)
 	}
 	for _, step := range []func() error{
-		func() error { return j.checkVoters(f) },
 		func() error { return j.readHardState(d.Files, f) },
 		func() error { return j.readLog(d, f) },
+		func() error { return j.checkVoters(f) },
 	} {
 		if err := step(); err != nil {
 			return nil, err
@@ -121,28 +120,39 @@ func (j *openQuorum) begin(d *log.Devices, f *quorumFound) error {
 	if err := j.readHardState(d.Files, f); err != nil {
 		return err
 	}
-	f.alone = j.to > 0
-	if err := j.checkVoters(f); err != nil {
+	if err := j.readLog(d, f); err != nil {
 		return err
 	}
-	if err := j.readLog(d, f); err != nil {
+	if err := j.checkVoters(f); err != nil {
 		return err
 	}
 	return j.write(d.Files, f, f.snapshot.encode())
 }
 
-// checkVoters refuses to make one of several voters of a node that was alone: the
-// others would not know what its log holds.
+// checkVoters refuses to take part in the quorum under other names than those that the log
+// knows: what the named nodes would agree on among themselves is not what is in the log.
 func (j *openQuorum) checkVoters(f *quorumFound) error {
-	if len(f.snapshot.Membership.Voters) == 0 && !j.observes {
+	m := &f.snapshot.Membership
+	changed := slices.ContainsFunc(f.entries, func(e foundEntry) bool {
+		return e.Kind == quorum.KindMembership
+	})
+	switch {
+	case j.observes:
+		return nil
+	case len(m.Voters) == 0:
 		return fmt.Errorf("the metadata log in %s is that of a node without the role of a "+
 			"controller: remove the directory, and the node gets it again", j.dir)
-	}
-	if j.observes || !f.alone || len(j.voters) == 0 || slices.Equal(j.voters, []quorum.NodeID{j.node}) {
+	case changed: // the members follow from the entries, which are the quorum's own
 		return nil
 	}
-	return fmt.Errorf("the metadata log in %s is that of node %d alone, but "+
-		"controller.quorum.voters names %d: start it alone, and add the others", j.dir, j.node, j.voters)
+	for _, voter := range j.voters {
+		if !m.IsMember(voter) {
+			return fmt.Errorf("controller.quorum.voters names node %d, and the voters of the metadata "+
+				"log in %s are %d: set controller.quorum.bootstrap.servers, and add the node with "+
+				"AddRaftVoter", voter, j.dir, m.Voters)
+		}
+	}
+	return nil
 }
 
 // readHardState takes in quorum-state. Before Heiban had terms there was none.
