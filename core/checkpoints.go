@@ -155,6 +155,7 @@ func (b *Broker) shutdownRequested() {
 // flushed and closed, then the checkpoints and the clean marker are written.
 func (b *Broker) closeLogs() {
 	b.phase = closingLogs
+	b.handOver()
 	for _, t := range b.sortedTopics() {
 		for _, p := range t.partitions {
 			b.closeLog(p)
@@ -194,7 +195,7 @@ func (b *Broker) closedAll() {
 	case booting, joining, running, stopped:
 	case closingLogs:
 		if m := &b.metalog.partition; m.state == partitionOnline {
-			if len(b.metalog.commits) == 0 {
+			if len(b.metalog.commits) == 0 && !b.handingOver() {
 				b.stopQuorum()
 				b.closeLog(m)
 			}

@@ -21,7 +21,8 @@ import (
 //     serves clients.
 //  4. Its heartbeats keep its session. Without them it is fenced, and leads nothing,
 //     until it is heard of again.
-//  5. To stop, it asks until it leads nothing that another broker could lead.
+//  5. To stop, it asks until it leads nothing that another broker could lead, or there
+//     is nobody left who could lead or decide about it.
 //
 // The active controller's own broker goes the same way, without a link.
 
@@ -44,6 +45,7 @@ type life struct {
 	previousEpoch int64 // of the life before, if its end was clean, or -1 (KIP-966)
 	serial        uint64
 	armed         clock.Instant // when lifeDue is due
+	heard         clock.Instant // when a stop began, or was last answered
 	stopBy        clock.Instant // when a stop waits no longer, unless an answer comes
 	stopMax       clock.Instant // when it waits no longer at all
 	failures      uint32        // messages without a good answer, in a row
@@ -101,6 +103,17 @@ func (b *Broker) contact() {
 	}
 }
 
+// contactSoon is contact at the end of this Step, for who is in the middle of something.
+func (b *Broker) contactSoon() {
+	switch l := &b.life; {
+	case !l.registered:
+	case l.waiting:
+		l.urgent = true
+	default:
+		b.armLife(b.now.Mono)
+	}
+}
+
 // contactTimeout is how long an answer may take: two messages get lost before a session
 // does. After each that was lost the next one has longer, since the way may be that slow.
 func (b *Broker) contactTimeout() clock.Duration {
@@ -118,7 +131,7 @@ func (b *Broker) lifeDue() {
 		b.closeLogs()
 	case l.waiting:
 		l.waiting = false
-		b.contactFailed()
+		b.contactLater()
 	default:
 		b.contact()
 	}
@@ -152,12 +165,33 @@ func (s *lifeSign) answered(b *Broker, resp wire.Response, _ error) {
 	}
 }
 
-// contactFailed tries again later.
+// contactFailed tries again later, unless a broker that wants to stop has nobody to ask.
 func (b *Broker) contactFailed() {
+	if b.life.stopping && b.nobodyDecides() {
+		b.closeLogs()
+		return
+	}
+	b.contactLater()
+}
+
+func (b *Broker) contactLater() {
 	l := &b.life
 	delay := min(lifeBackoff<<min(l.failures, 8), lifeBackoffMax)
+	if l.stopping {
+		delay = lifeBackoff
+	}
 	l.failures++
 	b.armLife(b.now.Mono.Add(delay))
+}
+
+// nobodyDecides reports whether no controller answered for as long as an election takes:
+// once, if most voters cannot be reached either, or else with its second and third try.
+func (b *Broker) nobodyDecides() bool {
+	elections := clock.Duration(3)
+	if b.metalog.engine != nil && b.votersReached() <= len(b.base.QuorumVoters)/2 {
+		elections = 1
+	}
+	return b.now.Mono >= b.life.heard.Add(elections*b.base.QuorumElectionTimeout)
 }
 
 // contactNext sends the next message after a delay, or at once if it is urgent.
@@ -291,10 +325,10 @@ func (b *Broker) heartbeatAnswered(r *kmsg.BrokerHeartbeatResponse) {
 		b.contactFailed()
 	case code != errcode.None:
 		b.contactFailed()
-	case l.stopping && r.ShouldShutdown:
+	case l.stopping && (r.ShouldShutdown || !b.hasPeers()):
 		b.closeLogs()
 	case l.stopping:
-		l.stopBy = b.now.Mono.Add(b.stopPatience())
+		l.heard, l.stopBy = b.now.Mono, b.now.Mono.Add(b.stopPatience())
 		b.contactNext(shutdownPoll)
 	default:
 		b.contactNext(b.base.BrokerHeartbeatInterval)
@@ -351,15 +385,15 @@ func (b *Broker) controllerChanged() {
 	b.armController()
 }
 
-// stopBroker has the broker's leaderships moved before it stops, unless there is nobody
-// to move them to.
+// stopBroker has the broker's leaderships moved before it stops. Where all others stop as
+// well it only tells the controller so that they need not wait for it.
 func (b *Broker) stopBroker() {
 	l := &b.life
-	if l.stopping || !b.base.ControlledShutdownEnable || !l.registered || !b.hasPeers() {
+	if l.stopping || !b.base.ControlledShutdownEnable || !l.registered || !b.hasOthers() {
 		b.closeLogs()
 		return
 	}
-	l.stopping = true
+	l.stopping, l.heard = true, b.now.Mono
 	l.stopBy = b.now.Mono.Add(b.stopPatience())
 	l.stopMax = b.now.Mono.Add(shutdownMax)
 	b.contact()
@@ -368,6 +402,13 @@ func (b *Broker) stopBroker() {
 // stopPatience is how long a broker that wants to stop waits for an answer.
 func (b *Broker) stopPatience() clock.Duration {
 	return b.base.ControlledShutdownRetryBackoff * clock.Duration(b.base.ControlledShutdownMaxRetries)
+}
+
+// hasOthers reports whether any other broker may care whether this one stops.
+func (b *Broker) hasOthers() bool {
+	return slices.ContainsFunc(b.image.Brokers(), func(m *metadata.Broker) bool {
+		return m.ID != b.options.NodeID && !m.Fenced
+	})
 }
 
 // hasPeers reports whether any other broker may lead.

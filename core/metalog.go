@@ -45,6 +45,8 @@ type metalog struct {
 
 	term     uint64        // in which the controller is the active one
 	leader   quorum.NodeID // as last told
+	handed   uint64        // the term in which another voter was asked to take over
+	handBy   clock.Instant // until when that is waited for
 	armed    clock.Instant // when the engine is to be advanced in the heap
 	caughtUp bool          // with some leader, once in the node's life
 	holds    bool          // logs are being opened: deltas wait in held

@@ -90,7 +90,8 @@ func (b *Broker) quorumMoved() {
 		b.wakeMetadataFetches()
 	}
 	b.armQuorum()
-	if b.phase == closingLogs && len(m.commits) == 0 {
+	if b.phase == closingLogs {
+		b.handOver() // where this node was elected since
 		b.closedAll()
 	}
 }
@@ -191,31 +192,51 @@ func (b *Broker) quorumDue(at clock.Instant) {
 // stopQuorum ends the node's part in the quorum, before its log is closed.
 func (b *Broker) stopQuorum() {
 	m := &b.metalog
-	b.handOver()
 	m.engine, m.storing, m.orders, m.stopped = nil, nil, nil, true
-	b.wakeMetadataFetches()
 	m.fx.Reset()
 }
 
-// handOver lets another voter take over at once what this node leads, instead of after
-// an election timeout: the one whose log is longest.
+// handOver asks another voter to take over what this node leads, instead of after an
+// election timeout. A node that stops does so as soon as its broker is done, and before
+// its logs are closed, so that the cluster is not without a controller meanwhile.
 func (b *Broker) handOver() {
 	m := &b.metalog
-	if m.engine == nil || m.engine.Role() != quorum.Leader {
+	if m.engine == nil || m.engine.Role() != quorum.Leader || m.handed == m.engine.Term() {
 		return
 	}
-	to, match := quorum.NoNode, uint64(0)
-	for _, p := range m.engine.AppendProgress(nil) {
-		self := p.Node == quorum.NodeID(b.options.NodeID)
-		if !self && p.Voter && p.Active && (to == quorum.NoNode || p.Match > match) {
-			to, match = p.Node, p.Match
+	m.handed = m.engine.Term()
+	to, ok := b.successor()
+	if !ok || m.engine.TransferLeadership(b.now.Mono, to, &m.fx) != quorum.Accepted {
+		return
+	}
+	m.handBy = b.now.Mono.Add(b.base.QuorumElectionTimeout)
+	b.quorumMoved()
+}
+
+// handingOver reports whether another voter may still take over.
+func (b *Broker) handingOver() bool {
+	m := &b.metalog
+	return m.engine != nil && m.engine.Role() == quorum.Leader && b.now.Mono < m.handBy
+}
+
+// successor is the voter that should lead next: one that does not stop as well, if there
+// is one, and of those the one whose log is longest.
+func (b *Broker) successor() (to quorum.NodeID, ok bool) {
+	rank, match := 0, uint64(0)
+	for _, p := range b.metalog.engine.AppendProgress(nil) {
+		if p.Node == quorum.NodeID(b.options.NodeID) || !p.Voter || !p.Active {
+			continue
+		}
+		r := 0
+		switch broker := b.metalog.image.Broker(int32(p.Node)); {
+		case broker == nil || broker.Active():
+			r = 2
+		case !broker.Fenced:
+			r = 1
+		}
+		if !ok || r > rank || r == rank && p.Match > match {
+			to, ok, rank, match = p.Node, true, r, p.Match
 		}
 	}
-	if to == quorum.NoNode {
-		return
-	}
-	m.engine.TransferLeadership(b.now.Mono, to, &m.fx)
-	for i := range m.fx.Sends {
-		b.sendRaft(&m.fx.Sends[i])
-	}
+	return to, ok
 }

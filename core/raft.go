@@ -69,6 +69,17 @@ func (b *Broker) linkVoters() {
 	}
 }
 
+// votersReached counts the voters that this one can talk to, itself included.
+func (b *Broker) votersReached() int {
+	reached := 0
+	for _, v := range b.base.QuorumVoters {
+		if v.ID == b.options.NodeID || b.linkTo(raftLink, v.ID).up() {
+			reached++
+		}
+	}
+	return reached
+}
+
 // raftLost says that messages to a voter were probably lost with the link to it, and has
 // the link opened again.
 func (b *Broker) raftLost(node int32) {

@@ -40,9 +40,13 @@ func replicaBrokers(image *metadata.Image) []replica.Broker {
 	return brokers
 }
 
-// brokersChanged tells the leaders who is alive.
+// brokersChanged tells the leaders who is alive, and the controller how far this broker
+// has read if another one waits for that before it stops.
 func (b *Broker) brokersChanged() {
 	b.brokers = replicaBrokers(b.image)
+	if slices.ContainsFunc(b.image.Brokers(), waitsToStop) {
+		b.contactSoon()
+	}
 	for _, t := range b.sortedTopics() {
 		for _, p := range t.partitions {
 			if p.leader != nil {
@@ -51,6 +55,8 @@ func (b *Broker) brokersChanged() {
 		}
 	}
 }
+
+func waitsToStop(m *metadata.Broker) bool { return m.InControlledShutdown && !m.Fenced }
 
 // logState are the marks of p's log.
 func (p *partition) logState() replica.LogState {
