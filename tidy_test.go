@@ -43,7 +43,7 @@ var layers = map[string][]string{
 	"core/quorum":  {"clock", "core/invariant", "core/mutant"},
 	"core/replica": {"clock", "core/errcode", "core/invariant", "core/mutant"},
 	"core": {
-		"clock", "core/batch", "core/config", "core/controller", "core/errcode",
+		"clock", "core/batch", "core/config", "core/controller", "core/errcode", "core/group",
 		"core/invariant", "core/log", "core/metadata", "core/mutant", "core/quorum",
 		"core/replica", "core/wire",
 	},

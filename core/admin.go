@@ -28,9 +28,9 @@ func (b *Broker) apiVersions(c *call, req *kmsg.ApiVersionsRequest) {
 		return
 	}
 	f := wire.Features{Epoch: b.image.Offset()}
-	for _, level := range levels() {
+	for _, level := range supported() {
 		f.Supported = append(f.Supported, wire.SupportedFeature{
-			Name: level.Name, Min: metadata.MetadataVersionMin, Max: level.Level,
+			Name: level.Name, Min: level.MinSupportedVersion, Max: level.MaxSupportedVersion,
 		})
 		// What else a directory of Kafka's was brought to is not served here, and
 		// would make clients ask for it.
@@ -42,10 +42,26 @@ func (b *Broker) apiVersions(c *call, req *kmsg.ApiVersionsRequest) {
 	b.answer(c, wire.NewAPIVersionsResponse(c.header.Version, c.conn.serves, &f))
 }
 
-// levels are the features this broker serves, at the level it brings a new cluster to:
-// nothing that groups or transactions would need.
+// supported are the ranges of the features that this node serves: of groups the consumer
+// protocol (KIP-848), and nothing that transactions would need.
+func supported() []metadata.BrokerFeature {
+	return []metadata.BrokerFeature{
+		{Name: metadata.GroupVersion, MaxSupportedVersion: 1},
+		{
+			Name:                metadata.MetadataVersion,
+			MinSupportedVersion: metadata.MetadataVersionMin,
+			MaxSupportedVersion: metadata.MetadataVersionMax,
+		},
+	}
+}
+
+// levels are the features that a new cluster is brought to.
 func levels() []metadata.Feature {
-	return []metadata.Feature{{Name: metadata.MetadataVersion, Level: metadata.MetadataVersionMax}}
+	var levels []metadata.Feature
+	for _, f := range supported() {
+		levels = append(levels, metadata.Feature{Name: f.Name, Level: f.MaxSupportedVersion})
+	}
+	return levels
 }
 
 // isSoftware reports whether a client may call its software s: letters and digits with
@@ -66,7 +82,7 @@ func isSoftware(s string) bool {
 func (b *Broker) metadata(c *call, req *kmsg.MetadataRequest) {
 	if b.lacks(req) {
 		if _, names := controller.Metadata(b.image, req, b.view(c)); len(names) > 0 {
-			create := controller.AutoCreateRequest(b.image, names)
+			create := b.autoCreate(names...)
 			b.askController(create, b.base.RequestTimeout, &autoCreation{call: c.ref(), request: req})
 			return
 		}

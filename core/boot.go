@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/heiban/heiban/clock"
+	"github.com/heiban/heiban/core/group"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/metadata"
 	"github.com/heiban/heiban/core/quorum"
@@ -47,6 +48,7 @@ type jobOwner struct {
 	kind jobKind
 
 	snapshot *takenSnapshot
+	groups   *coordinator
 }
 
 type jobKind uint8
@@ -65,6 +67,8 @@ const (
 	jobRemove
 	jobCheckpoint
 	jobCloseDir
+	jobLoadGroups
+	jobMatchTopics
 )
 
 // order hands a job of the broker's own to the driver.
@@ -113,6 +117,10 @@ func (b *Broker) jobEnded(owner jobOwner, ev *JobDone) {
 	case jobRemove, jobCloseDir:
 	case jobCheckpoint:
 		b.checkpointWritten(owner.dir)
+	case jobLoadGroups:
+		b.groupsRead(owner, ev.Result.(*loadedGroups))
+	case jobMatchTopics:
+		b.topicsMatched(owner, ev.Result.(*group.Matches))
 	}
 }
 

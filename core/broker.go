@@ -14,6 +14,7 @@ import (
 	"github.com/heiban/heiban/core/batch"
 	"github.com/heiban/heiban/core/config"
 	"github.com/heiban/heiban/core/controller"
+	"github.com/heiban/heiban/core/group"
 	"github.com/heiban/heiban/core/invariant"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/metadata"
@@ -75,6 +76,8 @@ type Broker struct {
 	fetchers  map[int32]*fetcher // by the node they fetch from
 	pumps     []*fetcher         // may have something to ask at the end of this Step
 	isr       isrChanges
+	asks      map[group.Call]*groupAsk // not answered yet
+	creating  map[string]bool          // topics of coordinators
 	deadlines deadlines
 	calls     callPool
 	ready     []*conn // have answers to send at the end of this Step
@@ -139,6 +142,8 @@ func New(o Options) (*Broker, error) {
 		jobs:     map[log.OpID]jobOwner{},
 		removing: map[string][]*partition{},
 		fetchers: map[int32]*fetcher{},
+		asks:     map[group.Call]*groupAsk{},
+		creating: map[string]bool{},
 		isr:      isrChanges{armed: clock.Never},
 
 		inquiriesArmed: clock.Never, controllerArmed: clock.Never,

@@ -14,6 +14,7 @@ type call struct {
 	query    Query
 	fetch    *parkedFetch
 	deleting *deleting
+	clientID string // of a request to join a group
 	header   wire.Header
 	deadline clock.Instant
 	serial   uint64
@@ -76,7 +77,7 @@ func (p *callPool) recycle() {
 	const freeMax = 4096
 	for i, c := range p.ended {
 		c.conn, c.request, c.body, c.query, c.fetch = nil, nil, nil, nil, nil
-		c.deleting = nil
+		c.deleting, c.clientID = nil, ""
 		c.admin, c.closes = false, false
 		c.produce.reset()
 		c.fetching = parkedFetch{}

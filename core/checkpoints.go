@@ -170,6 +170,7 @@ func (b *Broker) closeLog(p *partition) {
 	}
 	b.completeFetches(p)
 	b.unfollow(p)
+	b.resign(p)
 	p.state = partitionClosing
 	b.closing++
 	from := len(b.fx.Jobs)

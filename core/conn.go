@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/wire"
@@ -16,6 +17,7 @@ import (
 type conn struct {
 	calls    []*call
 	listener string
+	peer     string
 	id       ConnID
 	armed    clock.Instant // when expireCalls will look at the calls
 	serves   wire.Listeners
@@ -25,7 +27,10 @@ type conn struct {
 }
 
 func (b *Broker) connOpened(ev *ConnOpened) {
-	cn := &conn{id: ev.Conn, listener: ev.Listener, armed: clock.Never, serves: wire.OnBroker}
+	cn := &conn{
+		id: ev.Conn, listener: ev.Listener, peer: ev.Peer,
+		armed: clock.Never, serves: wire.OnBroker,
+	}
 	if slices.Contains(b.base.ControllerListenerNames, ev.Listener) {
 		cn.serves = wire.OnController
 	}
@@ -69,6 +74,9 @@ func (b *Broker) requestArrived(ev *RequestArrived) {
 	c := b.calls.take()
 	c.conn, c.header = cn, ev.Header
 	c.admin = ev.Header.ClientID == adminClientID
+	if ev.Header.Key == joinGroupKey || ev.Header.Key == consumerGroupHeartbeatKey {
+		c.clientID = strings.Clone(ev.Header.ClientID)
+	}
 	c.header.ClientID = "" // it aliases the frame
 	cn.calls = append(cn.calls, c)
 	if !cn.mayStart(0, len(cn.calls)-1, ev.Header.Key) {
@@ -81,7 +89,12 @@ func (b *Broker) requestArrived(ev *RequestArrived) {
 // adminClientID is the client id of tools that may write to internal topics.
 const adminClientID = "__admin_client"
 
-const produceKey = 0
+// The keys of APIs that are looked at before a request starts.
+const (
+	produceKey                = 0
+	joinGroupKey              = 11
+	consumerGroupHeartbeatKey = 68
+)
 
 // mayStart reports whether the i-th call may start; first is the first unanswered one.
 func (cn *conn) mayStart(first, i int, key int16) bool {

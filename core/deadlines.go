@@ -37,6 +37,7 @@ const (
 	inquiriesDeadline  // of requests that wait for an active controller
 	lifeDeadline       // of the broker's next word with the controller
 	linkDeadline       // the earliest deadline of link's requests, or its next dial
+	groupsDeadline     // of a coordinator of groups
 	quorumDeadline     // of the engine of the metadata quorum
 	observerDeadline
 	metadataFetchDeadline
@@ -97,6 +98,8 @@ func (b *Broker) pointless(e *deadline) bool {
 		return e.conn.armed != e.at
 	case logDeadline:
 		return e.part.armed != e.at || e.part.state != partitionOnline
+	case groupsDeadline:
+		return e.part.groups == nil || e.part.groups.armed != e.at
 	case linkDeadline:
 		return e.link.armed != e.at
 	case fetcherDeadline:
@@ -141,6 +144,8 @@ func (b *Broker) expire() {
 			b.tickRole(e.part)
 		case highWatermarksDeadline, recoveryPointsDeadline, logStartsDeadline:
 			b.checkpointsDue(e.kind)
+		case groupsDeadline:
+			b.tickGroups(e.part)
 		case removalDeadline:
 			b.removalDue()
 		case controllerDeadline:

@@ -53,7 +53,9 @@ func (b *Broker) dispatch(c *call, request wire.Request) {
 	case *kmsg.DescribeLogDirsRequest:
 		b.describeLogDirs(c, req)
 	default:
-		b.dispatchAdmin(c, request)
+		if !b.dispatchGroup(c, request) {
+			b.dispatchAdmin(c, request)
+		}
 	}
 }
 

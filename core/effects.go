@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/heiban/heiban/core/errcode"
+	"github.com/heiban/heiban/core/group"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/metadata"
 	"github.com/heiban/heiban/core/wire"
@@ -82,6 +83,7 @@ type Report struct {
 	Kind      ReportKind
 	Topic     string
 	Text      string
+	Group     group.Report
 	ISR       []int32 // never changed
 	Offset    int64
 	EndOffset int64
@@ -123,4 +125,8 @@ const (
 	ISRShrunk            // as ISRExpanded
 	ControllerStarted    // Epoch: of the quorum
 	ControllerEnded      // Epoch: of the quorum
+	// Of coordinators of groups. Topic, TopicID, Partition are set.
+	GroupsLoaded    // EndOffset: log end offset, Epoch: leader epoch
+	GroupsNotLoaded // Offset: where, Epoch: leader epoch, Text: why
+	GroupChanged    // Group
 )

@@ -5,17 +5,30 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/heiban/heiban/core/wire"
 )
 
 // keep copies a request that cannot start yet, since what it aliases is the driver's.
-// Requests of kmsg own their memory.
+// Requests of kmsg own their memory, but for fields of bytes.
 func keep(request wire.Request) wire.Request {
 	switch req := request.(type) {
 	case *wire.ProduceRequest:
 		return keepProduce(req)
 	case *wire.FetchRequest:
 		return keepFetch(req)
+	case *kmsg.JoinGroupRequest:
+		for i := range req.Protocols {
+			req.Protocols[i].Metadata = bytes.Clone(req.Protocols[i].Metadata)
+		}
+		return req
+	case *kmsg.SyncGroupRequest:
+		for i := range req.GroupAssignment {
+			assignment := &req.GroupAssignment[i]
+			assignment.MemberAssignment = bytes.Clone(assignment.MemberAssignment)
+		}
+		return req
 	case *wire.RaftRequest:
 		return &wire.RaftRequest{
 			ClusterID: strings.Clone(req.ClusterID), From: req.From, Message: bytes.Clone(req.Message),

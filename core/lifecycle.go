@@ -248,18 +248,6 @@ func understood(m *metadata.Image) []metadata.BrokerFeature {
 	return features
 }
 
-// supported are the ranges of the features that this node serves.
-func supported() []metadata.BrokerFeature {
-	var features []metadata.BrokerFeature
-	for _, f := range levels() {
-		features = append(features, metadata.BrokerFeature{
-			Name:                f.Name,
-			MinSupportedVersion: metadata.MetadataVersionMin, MaxSupportedVersion: f.Level,
-		})
-	}
-	return features
-}
-
 // alone reports whether the node is all there is of its cluster.
 func (b *Broker) alone() bool {
 	others := func(m *metadata.Broker) bool { return m.ID != b.options.NodeID }

@@ -271,4 +271,5 @@ func (b *Broker) follow(delta *metadata.Delta, o *opening) {
 			b.partitionChanged(change.Topic, change.Index, o)
 		}
 	}
+	b.groupsFollow(delta)
 }

@@ -34,7 +34,8 @@ type partition struct {
 	untilHigh    []produceWait // acks=all: until the high watermark has passed
 	untilLow     []deleteWait  // until the low watermark has reached
 	fetches      []*fetchPart
-	opening      *opening // who waits for it to come online
+	groups       *coordinator // of __consumer_offsets, while it leads
+	opening      *opening     // who waits for it to come online
 
 	highWatermark int64 // as last reported
 	logStart      int64
@@ -170,6 +171,9 @@ func (b *Broker) logChanged(p *partition, firstJob int) {
 		p.written = written
 		b.answerWritten(p)
 		b.wakeReaders(p)
+		if p.groups != nil && p.groups.loading != nil {
+			b.load(p.groups)
+		}
 	}
 	if start := p.log.LogStartOffset(); start != p.logStart {
 		p.logStart = start
@@ -189,10 +193,13 @@ func (b *Broker) logChanged(p *partition, firstJob int) {
 	}
 }
 
-// jobsOf notes that the jobs from index first on are of p's log.
+// jobsOf notes that the jobs from index first on are of p's log, but for those that
+// somebody else has ordered meanwhile.
 func (b *Broker) jobsOf(p *partition, first int) {
 	for _, job := range b.fx.Jobs[first:] {
-		b.jobs[job.Op] = jobOwner{kind: jobOfLog, part: p}
+		if _, owned := b.jobs[job.Op]; !owned {
+			b.jobs[job.Op] = jobOwner{kind: jobOfLog, part: p}
+		}
 	}
 }
 

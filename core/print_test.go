@@ -100,6 +100,12 @@ func (s *script) printReport(r *core.Report) {
 	case core.ReplicationFailed:
 		s.printf("replication failed %s=%d: %s", name, r.EndOffset, r.Text)
 	case core.ControllerStarted, core.ControllerEnded:
+	case core.GroupsLoaded:
+		s.printf("coordinates %s to=%d", name, r.EndOffset)
+	case core.GroupsNotLoaded:
+		s.printf("cannot coordinate %s at=%d: %s", name, r.Offset, r.Text)
+	case core.GroupChanged:
+		s.printf("%s", s.groupReport(r.Group))
 	case core.BatchAppended, core.TopicDeleted, core.RecordsReplicated:
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"strings"
 
 	"github.com/heiban/heiban/clock"
+	"github.com/heiban/heiban/core/batch"
 	"github.com/heiban/heiban/core/errcode"
+	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/mutant"
 	"github.com/heiban/heiban/core/wire"
 )
@@ -127,15 +129,19 @@ func (b *Broker) appendPart(
 	out.BaseOffset, out.LogAppendTime = a.BaseOffset, a.LogAppendTime
 	out.LogStartOffset = a.LogStartOffset
 	if !a.Duplicate {
-		b.report(Report{
-			Kind: BatchAppended, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
-			Offset: a.BaseOffset, EndOffset: a.EndOffset, Epoch: p.leaderEpoch,
-			Producer: part.Batch.ProducerID, Sequence: part.Batch.BaseSequence,
-		})
+		b.reportAppended(p, &a, &part.Batch)
 	}
 	b.await(c, p, req.Acks, a.EndOffset, len(c.produce.response.Partitions)-1)
 	b.logChanged(p, from)
 	return p
+}
+
+func (b *Broker) reportAppended(p *partition, a *log.Appended, h *batch.Header) {
+	b.report(Report{
+		Kind: BatchAppended, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
+		Offset: a.BaseOffset, EndOffset: a.EndOffset, Epoch: p.leaderEpoch,
+		Producer: h.ProducerID, Sequence: h.BaseSequence,
+	})
 }
 
 // await queues the index-th partition of a Produce until p reaches endOffset, unless

@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/heiban/heiban/core"
 	"github.com/heiban/heiban/core/wire"
 )
 
@@ -25,6 +26,7 @@ func (s *script) updateFeatures() (wire.Request, int16, int16) {
 		words := strings.Fields(text)
 		u := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
 		u.Feature, u.MaxVersionLevel = words[0], int16(s.int64(text, words[1]))
+		u.UpgradeType = int8(s.int("kind", 1))
 		req.FeatureUpdates = append(req.FeatureUpdates, u)
 	}
 	return req, 57, int16(s.int("version", 2))
@@ -43,9 +45,11 @@ func (s *script) register() (wire.Request, int16, int16) {
 	req := kmsg.NewPtrBrokerRegistrationRequest()
 	req.BrokerID, req.ClusterID = int32(s.int("id", 9)), s.string("cluster", s.options.ClusterID)
 	req.IncarnationID, req.LogDirs = [16]byte{9}, [][16]byte{{1: 9}}
-	f := kmsg.NewBrokerRegistrationRequestFeature()
-	f.Name, f.MinSupportedVersion, f.MaxSupportedVersion = "metadata.version", 7, 30
-	req.Features = append(req.Features, f)
+	for _, level := range core.Levels() {
+		f := kmsg.NewBrokerRegistrationRequestFeature()
+		f.Name, f.MinSupportedVersion, f.MaxSupportedVersion = level.Name, level.Level, level.Level
+		req.Features = append(req.Features, f)
+	}
 	return req, 62, 4
 }
 

@@ -53,7 +53,7 @@ func (s *script) fetchSnapshot() (wire.Request, int16, int16) {
 }
 
 // ofQuorum prints the answers about the metadata quorum.
-func (*script) ofQuorum(r kmsg.Response, add func(string, ...any)) {
+func (s *script) ofQuorum(r kmsg.Response, add func(string, ...any)) {
 	switch r := r.(type) {
 	case *kmsg.DescribeQuorumResponse:
 		add("quorum %s", errorOr(r.ErrorCode, ""))
@@ -90,7 +90,7 @@ func (*script) ofQuorum(r kmsg.Response, add func(string, ...any)) {
 			}
 		}
 	default:
-		add("%T", r)
+		s.grouped(r, add)
 	}
 }
 

@@ -110,6 +110,7 @@ func (b *Broker) becomeLeader(p *partition, said *replica.Partition) {
 	})
 	b.led(p, changed)
 	b.armRole(p, leader.Deadline())
+	b.coordinate(p)
 }
 
 func (b *Broker) becomeFollower(p *partition, said *replica.Partition) {
@@ -122,6 +123,7 @@ func (b *Broker) becomeFollower(p *partition, said *replica.Partition) {
 		p.ledAs = nil
 	}
 	b.leave(p, errcode.NotLeaderOrFollower)
+	b.resign(p)
 	b.report(Report{
 		Kind: FollowerStarted, Topic: p.topic.name, TopicID: p.topic.id, Partition: p.index,
 		Epoch: p.leaderEpoch, Leader: said.Leader,
@@ -137,6 +139,7 @@ func (b *Broker) becomeFollower(p *partition, said *replica.Partition) {
 // endRole takes the role of a partition whose replica here is gone or of no use.
 func (b *Broker) endRole(p *partition) {
 	b.unfollow(p)
+	b.resign(p)
 	p.leader = nil
 }
 
@@ -183,6 +186,9 @@ func (b *Broker) highWatermarkAdvanced(p *partition) {
 		Epoch: p.leaderEpoch,
 	})
 	b.answerCommitted(p)
+	if p.groups != nil {
+		b.groupsCommitted(p.groups)
+	}
 	b.wakeFetches(p)
 }
 

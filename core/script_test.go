@@ -44,6 +44,7 @@ type script struct {
 	byName   map[string]wire.TopicID // the last one of a name
 	created  map[string]int32        // topics of a name so far
 	sessions []int32
+	members  []string // of groups
 	far      farNodes
 	serial   int32
 
@@ -110,6 +111,8 @@ func (s *script) read(d *datadriven.TestData) {
 
 func (s *script) execute(t *testing.T, d *datadriven.TestData) {
 	if command, ok := s.requests()[d.Cmd]; ok {
+		s.send(command())
+	} else if command, ok := s.groupRequests()[d.Cmd]; ok {
 		s.send(command())
 	} else if command, ok := s.controls()[d.Cmd]; ok {
 		command()

@@ -206,8 +206,9 @@ func (b *Broker) removalDue() {
 // could open all its directories starts: it could not tell otherwise which partitions
 // are in one that is missing, and would make them anew.
 func (b *Broker) jobFailed(owner jobOwner, err error) {
-	if owner.kind == jobOfLog && owner.part.state == partitionDeleted {
-		return // its directory was renamed while the job ran
+	if owner.kind == jobOfLog && owner.part.state == partitionDeleted ||
+		owner.groups != nil && owner.groups != owner.part.groups {
+		return // its directory was renamed while the job ran, or nobody waits for it
 	}
 	dir := owner.dir
 	if owner.part != nil {

@@ -246,10 +246,10 @@ var groupKeys = []Key{
 		Doc: "The number of partitions of the offsets topic.",
 	},
 	{
-		Name: "offsets.topic.replication.factor", Type: Short, Default: "1",
+		Name: "offsets.topic.replication.factor", Type: Short, Default: "3",
 		Valid: atLeast(1), Scope: BrokerScope,
-		Doc: "The replication factor of the offsets topic; Kafka's own default of 3 asks " +
-			"for three brokers.",
+		Doc: "The replication factor of the offsets topic. Where the quorum has one voter, " +
+			"the default is no more than the number of brokers.",
 	},
 	{
 		Name: "offsets.topic.segment.bytes", Type: Int, Default: "104857600",

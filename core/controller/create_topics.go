@@ -269,6 +269,7 @@ func autoTopic(b *config.Broker, name string) kmsg.CreateTopicsRequestTopic {
 		set("cleanup.policy", "compact")
 		set("compression.type", "producer")
 		set("segment.bytes", fmt.Sprint(b.OffsetsTopicSegmentBytes))
+		set("heiban.durability", "fsync") // whatever the broker's records are worth
 	case "__transaction_state":
 		t.NumPartitions = b.TransactionStateNumPartitions
 		t.ReplicationFactor = b.TransactionStateReplicationFactor

@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"io"
 
 	"github.com/heiban/heiban/core/batch"
 )
@@ -49,25 +50,88 @@ func ReadAll(d *Devices, s *Slice) ([]byte, error) {
 	var all []byte
 	reader := filesReader{files: d.Files}
 	for rest := *s; !rest.Empty(); {
-		found, err := rest.Locate(reader, chunk, true)
+		data, err := rest.take(reader, chunk, nil)
 		if err != nil {
 			return nil, err
 		}
-		if found.Len == 0 {
+		if len(data) == 0 {
 			break
 		}
-		data := make([]byte, found.Len)
-		if n, err := reader.ReadAt(found.File, data, found.Pos); n < len(data) {
-			return nil, err
-		}
-		whole, next, err := wholeBatches(data)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, data[:whole]...)
-		rest.from, rest.start, rest.size = next, unknown, 0
+		all = append(all, data...)
 	}
 	return all, nil
+}
+
+// EachBatch shows visit the batches of a slice, one after another, with their headers;
+// the first may begin before the slice does. It reads about chunk bytes at once. What
+// visit is given is valid until it returns.
+//
+// It returns the offset after the last batch. That is less than the end of the slice if
+// compaction has replaced a file that it reads by name: a slice that is made later goes
+// on from there. A batch with a wrong checksum is taken for such a file's. An error is
+// the disk's, or that of visit.
+func EachBatch(
+	d *Devices, s *Slice, chunk int32, visit func(b []byte, h *batch.Header) error,
+) (next int64, err error) {
+	reader := filesReader{files: d.Files}
+	var buf []byte
+	rest := *s
+	for !rest.Empty() {
+		from := rest.from
+		if buf, err = rest.take(reader, chunk, buf); err != nil || len(buf) == 0 {
+			if replaced(err) {
+				err = nil
+			}
+			return from, err
+		}
+		for data := buf; len(data) > 0; {
+			var h batch.Header
+			if batch.Parse(data, &h) != nil || !batch.ValidCRC(data, &h) || h.NextOffset() <= from {
+				return from, nil
+			}
+			if err := visit(data[:h.Size], &h); err != nil {
+				return from, err
+			}
+			from, data = h.NextOffset(), data[h.Size:]
+		}
+	}
+	return rest.from, nil
+}
+
+// replaced reports whether an error is what reading by name comes to when the file is
+// another by now, or none.
+func replaced(err error) bool {
+	for _, sign := range []error{
+		ErrNotExist, io.EOF, io.ErrUnexpectedEOF, batch.ErrShort, batch.ErrLength, batch.ErrMagic,
+	} {
+		if errors.Is(err, sign) {
+			return true
+		}
+	}
+	return false
+}
+
+// take reads whole batches from the beginning of the slice, about chunk bytes or one
+// batch, and takes them off it. It returns none where nothing is found. The bytes are
+// in buf if that has room.
+func (s *Slice) take(r Reader, chunk int32, buf []byte) ([]byte, error) {
+	found, err := s.Locate(r, chunk, true)
+	if err != nil || found.Len == 0 {
+		return nil, err
+	}
+	if cap(buf) < found.Len {
+		buf = make([]byte, found.Len)
+	}
+	buf = buf[:found.Len]
+	if n, err := r.ReadAt(found.File, buf, found.Pos); n < len(buf) {
+		return nil, errors.Join(err, io.ErrUnexpectedEOF)
+	}
+	whole, next, err := wholeBatches(buf)
+	if err != nil || whole == 0 {
+		return nil, err
+	}
+	s.from, s.start, s.size = next, unknown, 0
+	return buf[:whole], nil
 }
 
 // filesReader reads named files through Files, opening them every time.

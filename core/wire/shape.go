@@ -22,9 +22,24 @@ import (
 //
 // Tagged fields that kmsg keeps unread are skipped.
 var shapes = map[int16]string{
-	2:  "int32 int8/2+ {string {int32 int32/4+ int64}} int32/10+",      // ListOffsets
-	3:  "{uuid/10+ string/0-9 string?/10+}? bool/4+ bool/8-10 bool/8+", // Metadata
-	18: "string/3+ string/3+",                                          // ApiVersions
+	2: "int32 int8/2+ {string {int32 int32/4+ int64}} int32/10+",      // ListOffsets
+	3: "{uuid/10+ string/0-9 string?/10+}? bool/4+ bool/8-10 bool/8+", // Metadata
+	// OffsetCommit
+	8: "string int32/1+ string/1+ string?/7+ int64/2-4 " +
+		"{string/0-9 uuid/10+ {int32 int64 int64/1 int32/6+ string?}}",
+	// OffsetFetch
+	9: "string/0-7 {string [int32]}?/0-7 " +
+		"{string string?/9+ int32/9+ {string/8-9 uuid/10+ [int32]}?}/8+ bool/7+",
+	10: "string/0-3 int8/1+ [string]/4+", // FindCoordinator
+	// JoinGroup
+	11: "string int32 int32/1+ string string?/5+ string {string [int8]} string?/8+",
+	12: "string int32 string string?/3+",                   // Heartbeat
+	13: "string string/0-2 {string string? string?/5+}/3+", // LeaveGroup
+	// SyncGroup
+	14: "string int32 string string?/3+ string?/5+ string?/5+ {string [int8]}",
+	15: "[string] bool/3+",        // DescribeGroups
+	16: "[string]/4+ [string]/5+", // ListGroups
+	18: "string/3+ string/3+",     // ApiVersions
 	// CreateTopics
 	19: "{string int32 int16 {int32 [int32]} {string string?}} int32 bool",
 	20: "[string]/1-5 {string? uuid}/6+ int32",     // DeleteTopics
@@ -35,11 +50,13 @@ var shapes = map[int16]string{
 	33: "{int8 string {string string?}} bool",      // AlterConfigs
 	35: "{string [int32]}?",                        // DescribeLogDirs
 	37: "{string int32 {[int32]}?} int32 bool",     // CreatePartitions
+	42: "[string]",                                 // DeleteGroups
 	43: "int8/1+ {string [int32]}? int32",          // ElectLeaders
 	44: "{int8 string {string int8 string?}} bool", // IncrementalAlterConfigs
 	// AlterPartitionReassignments
 	45: "int32 bool/1+ {string {int32 [int32]?}}",
 	46: "int32 {string [int32]}?", // ListPartitionReassignments
+	47: "string {string {int32}}", // OffsetDelete
 	55: "{string {int32}}",        // DescribeQuorum
 	// AlterPartition
 	56: "int32 int64 {uuid {int32 int32 [int32]/2 {int32 int64}/3+ int8 int32}}",
@@ -54,6 +71,9 @@ var shapes = map[int16]string{
 	63: "int32 int64 int64 bool bool @0[uuid] @1[uuid]?", // BrokerHeartbeat
 	64: "int32",                                          // UnregisterBroker
 	67: "int32 int64",                                    // AllocateProducerIds
+	// ConsumerGroupHeartbeat
+	68: "string string int32 string? string? int32 [string]? string?/1+ string? {uuid [int32]}?",
+	69: "[string] bool",                                  // ConsumerGroupDescribe
 	73: "int32 int64 {uuid {uuid {int32}}}",              // AssignReplicasToDirs
 	74: "[int8]/1+",                                      // ListConfigResources
 	75: "{string} int32 (string int32)?",                 // DescribeTopicPartitions

@@ -36,6 +36,15 @@ var served = [...]APIRange{
 	{Key: 1, Min: 4, Max: 18, AdvertisedMin: 4, On: onBoth},       // Fetch
 	{Key: 2, Min: 1, Max: 11, AdvertisedMin: 1, On: OnBroker},     // ListOffsets
 	{Key: 3, Min: 0, Max: 13, AdvertisedMin: 0, On: OnBroker},     // Metadata
+	{Key: 8, Min: 2, Max: 10, AdvertisedMin: 2, On: OnBroker},     // OffsetCommit
+	{Key: 9, Min: 1, Max: 10, AdvertisedMin: 1, On: OnBroker},     // OffsetFetch
+	{Key: 10, Min: 0, Max: 6, AdvertisedMin: 0, On: OnBroker},     // FindCoordinator
+	{Key: 11, Min: 0, Max: 9, AdvertisedMin: 0, On: OnBroker},     // JoinGroup
+	{Key: 12, Min: 0, Max: 4, AdvertisedMin: 0, On: OnBroker},     // Heartbeat
+	{Key: 13, Min: 0, Max: 5, AdvertisedMin: 0, On: OnBroker},     // LeaveGroup
+	{Key: 14, Min: 0, Max: 5, AdvertisedMin: 0, On: OnBroker},     // SyncGroup
+	{Key: 15, Min: 0, Max: 6, AdvertisedMin: 0, On: OnBroker},     // DescribeGroups
+	{Key: 16, Min: 0, Max: 5, AdvertisedMin: 0, On: OnBroker},     // ListGroups
 	{Key: 18, Min: 0, Max: 4, AdvertisedMin: 0, On: onBoth},       // ApiVersions
 	{Key: 19, Min: 2, Max: 7, AdvertisedMin: 2, On: onBoth},       // CreateTopics
 	{Key: 20, Min: 1, Max: 6, AdvertisedMin: 1, On: onBoth},       // DeleteTopics
@@ -46,10 +55,12 @@ var served = [...]APIRange{
 	{Key: 33, Min: 0, Max: 2, AdvertisedMin: 0, On: onBoth},       // AlterConfigs
 	{Key: 35, Min: 1, Max: 4, AdvertisedMin: 1, On: OnBroker},     // DescribeLogDirs
 	{Key: 37, Min: 0, Max: 3, AdvertisedMin: 0, On: onBoth},       // CreatePartitions
+	{Key: 42, Min: 0, Max: 2, AdvertisedMin: 0, On: OnBroker},     // DeleteGroups
 	{Key: 43, Min: 0, Max: 2, AdvertisedMin: 0, On: onBoth},       // ElectLeaders
 	{Key: 44, Min: 0, Max: 1, AdvertisedMin: 0, On: onBoth},       // IncrementalAlterConfigs
 	{Key: 45, Min: 0, Max: 1, AdvertisedMin: 0, On: onBoth},       // AlterPartitionReassignments
 	{Key: 46, Min: 0, Max: 0, AdvertisedMin: 0, On: onBoth},       // ListPartitionReassignments
+	{Key: 47, Min: 0, Max: 0, AdvertisedMin: 0, On: OnBroker},     // OffsetDelete
 	{Key: 55, Min: 0, Max: 2, AdvertisedMin: 0, On: onBoth},       // DescribeQuorum
 	{Key: 56, Min: 2, Max: 3, AdvertisedMin: 2, On: OnController}, // AlterPartition
 	{Key: 57, Min: 0, Max: 2, AdvertisedMin: 0, On: onBoth},       // UpdateFeatures
@@ -60,6 +71,8 @@ var served = [...]APIRange{
 	{Key: 63, Min: 0, Max: 1, AdvertisedMin: 0, On: OnController}, // BrokerHeartbeat
 	{Key: 64, Min: 0, Max: 0, AdvertisedMin: 0, On: onBoth},       // UnregisterBroker
 	{Key: 67, Min: 0, Max: 0, AdvertisedMin: 0, On: OnController}, // AllocateProducerIds
+	{Key: 68, Min: 0, Max: 1, AdvertisedMin: 0, On: OnBroker},     // ConsumerGroupHeartbeat
+	{Key: 69, Min: 0, Max: 1, AdvertisedMin: 0, On: OnBroker},     // ConsumerGroupDescribe
 	{Key: 73, Min: 0, Max: 0, AdvertisedMin: 0, On: OnController}, // AssignReplicasToDirs
 	{Key: 74, Min: 0, Max: 1, AdvertisedMin: 0, On: OnBroker},     // ListConfigResources
 	{Key: 75, Min: 0, Max: 0, AdvertisedMin: 0, On: OnBroker},     // DescribeTopicPartitions
