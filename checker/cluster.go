@@ -195,6 +195,15 @@ func (j *Judge) Saw(id ReplicaID, partitionEpoch int32, minISR int) {
 	r.stateEpoch, r.minISR = max(r.stateEpoch, partitionEpoch), minISR
 }
 
+// Foresees says which min.insync.replicas a copy's node will know when what it does now is
+// over: it may go by either meanwhile.
+func (j *Judge) Foresees(id ReplicaID, minISR int) {
+	if j.partitions[id.PartitionID] != nil {
+		r := j.replica(id)
+		r.minISR = min(r.minISR, minISR)
+	}
+}
+
 // checkHeld judges that all in-sync replicas hold what a leader committed, and that they
 // are enough (KIP-966). Which replicas those are the leader may know before its image
 // says so, from the answer of the controller.

@@ -252,6 +252,29 @@ func TestLeaderCompleteness(t *testing.T) {
 	c.change(func(s *PartitionState) { s.Leader, s.ISR = 2, []int32{2} })
 	c.expect("LeaderCompleteness/unclean-election", "ISRLegality/unclean-unmarked")
 
+	// Who is added may lead with the change that ends the reassignment, if it has all.
+	for _, held := range []bool{true, false} {
+		c = newTrio(t, Policy{})
+		b = c.put(false, 1, 2, 3)
+		c.change(func(s *PartitionState) {
+			s.Replicas, s.Adding, s.Removing = []int32{4, 1, 2, 3}, []int32{4}, []int32{1, 2, 3}
+		})
+		c.Judge.Online(on(4), 0, 0)
+		c.follow(4)
+		if held {
+			c.append(4, false, b)
+		}
+		c.change(func(s *PartitionState) {
+			s.Replicas, s.Adding, s.Removing = []int32{4}, nil, nil
+			s.ISR, s.Leader = []int32{4}, 4
+		})
+		if held {
+			c.expect()
+		} else {
+			c.expect("LeaderCompleteness/joined-without")
+		}
+	}
+
 	// The last known leader may come back where nobody is in sync (KIP-966).
 	c = newTrio(t, Policy{})
 	c.change(func(s *PartitionState) {
@@ -539,6 +562,15 @@ func TestHighWatermarkNeedsTheISR(t *testing.T) {
 	c.append(2, false, two)
 	c.commit(1, 4)
 	c.expect("AckPolicy/committed-unheld")
+
+	// min.insync.replicas is lowered with what the leader does now.
+	c = newTrio(t, Policy{})
+	c.Saw(on(1), 0, 2)
+	c.change(func(s *PartitionState) { s.ISR = []int32{1} })
+	c.Foresees(on(1), 1)
+	c.append(1, false, c.batch(0))
+	c.commit(1, 2)
+	c.expect()
 
 	// A follower held it and lost it since: its last fetch may still be under way.
 	c = newTrio(t, Policy{})

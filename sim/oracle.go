@@ -169,8 +169,9 @@ func (o *Oracle) Stepped(_ clock.Instant, id int32, ev core.Event, fx *core.Effe
 	o.takeEvent(n, id, ev)
 	o.takeFailedSyncs(n, id)
 	o.metadata.stepped(o, id, fx)
+	o.metadata.saw(o, id, fx, false)
 	o.take(n, id, fx)
-	o.metadata.saw(o, id, fx)
+	o.metadata.saw(o, id, fx, true)
 	for i := range fx.Syncs { // a log that recovery opened is synced before it is written
 		n.host(fx.Syncs[i].Log, fx.Syncs[i].File.Path)
 	}

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/heiban/heiban/checker"
 	"github.com/heiban/heiban/core"
 	"github.com/heiban/heiban/core/log"
@@ -296,22 +298,24 @@ func (m *metadataOracle) clearELR(o *Oracle, topic string) {
 	}
 }
 
-// saw tells what a node's image says of the copies that the node is to have. It is told
-// after what the node did in the same step, which may rest on what it knew before.
-func (m *metadataOracle) saw(o *Oracle, node int32, fx *core.Effects) {
+// saw tells what a node's image says of the copies that the node is to have: once before
+// what the node did in the same step, which may rest on what it knew before, and once after.
+func (m *metadataOracle) saw(o *Oracle, node int32, fx *core.Effects, after bool) {
 	if fx.Image == nil {
 		return
 	}
-	for t := range m.nodes[node].image.Topics() {
+	for t := range fx.Image.Topics() {
 		for i := range t.Partitions {
 			p := &t.Partitions[i]
-			for _, id := range p.Replicas {
-				if id != node {
-					continue
-				}
-				part := checker.PartitionID{Topic: t.ID, Index: int32(i)}
-				o.judge.Saw(checker.ReplicaID{PartitionID: part, Node: node},
-					p.PartitionEpoch, int(t.Config.MinInsyncReplicas))
+			if !slices.Contains(p.Replicas, node) {
+				continue
+			}
+			part := checker.PartitionID{Topic: t.ID, Index: int32(i)}
+			id := checker.ReplicaID{PartitionID: part, Node: node}
+			if minISR := int(t.Config.MinInsyncReplicas); after {
+				o.judge.Saw(id, p.PartitionEpoch, minISR)
+			} else {
+				o.judge.Foresees(id, minISR)
 			}
 		}
 	}
