@@ -67,9 +67,10 @@ func (j *Judge) reckon(p *Partition) {
 }
 
 // deposed reports whether another leader was elected uncleanly after a copy's epoch
-// began: then nobody waits for what the copy commits or shows.
+// began, or the copy still has what is lost: then nobody waits for what it commits or
+// shows.
 func (p *Partition) deposed(r *Replica) bool {
-	return r != nil && p.uncleanEpoch > r.leaderEpoch
+	return r != nil && (p.uncleanEpoch > r.leaderEpoch || r.stale)
 }
 
 // LeaderStarted says that a node begins to lead in an epoch, with a high watermark and
@@ -89,7 +90,7 @@ func (j *Judge) LeaderStarted(id ReplicaID, epoch int32, highWatermark, endOffse
 		j.Report(OneLeader, "usurped", "%s: node %d leads in epoch %d, which is node %d's",
 			p.Name, r.Node, epoch, leader)
 	}
-	r.leads, r.leaderEpoch = true, epoch
+	r.leads, r.leaderEpoch, r.stale = true, epoch, false
 	r.reported = highWatermark
 	r.highWatermark = max(r.logStart, min(highWatermark, r.logEnd))
 	if p.leading != nil && epoch < p.leading.leaderEpoch && p.leading.leads {
@@ -155,6 +156,9 @@ func (j *Judge) settle(r *Replica) {
 	p.forget(r.matched)
 	if r.matched < p.committed {
 		p.committed = r.matched
+		for _, other := range p.replicas {
+			other.stale = other != r && other.logEnd > p.committed
+		}
 		p.truncatedAt = j.tick()
 		p.latest, p.earliest = nil, nil
 	}

@@ -163,6 +163,34 @@ func TestUncleanElections(t *testing.T) {
 	c.expect()
 }
 
+// TestStaleCopies: who still has what is lost may show it until it has followed the new
+// leader.
+func TestStaleCopies(t *testing.T) {
+	c := newTrio(t, Policy{})
+	c.change(func(s *PartitionState) { s.ISR = []int32{1, 2} })
+	b := c.put(false, 1, 2, 3)
+	losing := func(node int32) {
+		c.Judge.Stopped(on(node), false)
+		c.Judge.Destroyed(on(node), 0, Power)
+		c.Judge.Online(on(node), 0, 0)
+	}
+	losing(1)
+	losing(2)
+	c.elect(2, 2)
+	c.follow(3)
+	read := func() {
+		c.Fetched(&Fetched{
+			Partition: p0, Node: 3, Records: reads(b, 0), HighWatermark: 2, Called: c.tick(),
+			Consumer: 1,
+		})
+	}
+	read()
+	c.Truncated(on(3), 0, 0)
+	c.expect()
+	read()
+	c.expect("ReadPrefix/high-watermark-from-nowhere", "ReadPrefix/phantom")
+}
+
 // TestEligibleCleared: nobody is eligible any more, so that there is nobody left who has
 // what the last one in sync lost.
 func TestEligibleCleared(t *testing.T) {

@@ -32,6 +32,9 @@ const (
 func (j *Judge) Destroyed(id ReplicaID, offset int64, cause Cause) {
 	r := j.replica(id)
 	p := r.p
+	if cause == Wiped {
+		offset, r.checkpointed = 0, 0 // the next life knows nothing of where it began
+	}
 	if r.riskFrom == noOffset || offset < r.riskFrom {
 		r.riskFrom = offset
 	}
@@ -41,9 +44,6 @@ func (j *Judge) Destroyed(id ReplicaID, offset int64, cause Cause) {
 	r.rotten = r.rotten || cause != Power
 	if cause == Rot && (!p.rots || offset < p.rotsFrom) {
 		p.rots, p.rotsFrom = true, offset
-	}
-	if cause == Wiped {
-		r.checkpointed = 0
 	}
 	if r.required != noOffset {
 		r.required = min(r.required, offset)
@@ -207,8 +207,9 @@ func (r *Replica) known(batches []Batch) int {
 }
 
 func (p *Partition) sameBatch(a, b *Batch) bool {
-	same := a.BaseOffset == b.BaseOffset && a.EndOffset == b.EndOffset
-	return same && (p.policy.Compacted || a.Hash == b.Hash && a.LeaderEpoch == b.LeaderEpoch)
+	same := a.BaseOffset == b.BaseOffset && a.EndOffset == b.EndOffset &&
+		a.LeaderEpoch == b.LeaderEpoch
+	return same && (p.policy.Compacted || a.Hash == b.Hash)
 }
 
 // checkWhole judges that what lies between log start and end is on disk without gap.

@@ -42,6 +42,7 @@ type Replica struct {
 	stateEpoch  int32 // partition epoch that its node knows
 	leaderEpoch int32 // of its role; -1: none yet
 	leads       bool
+	stale       bool // it has not yet cut off what is lost with an excuse
 }
 
 // place is where a batch stands: its base offset and its leader epoch.
@@ -101,6 +102,7 @@ func (j *Judge) Appended(id ReplicaID, b Batch) {
 	if j.checkOrigin(r, &b) {
 		j.checkSequence(r, &b)
 	}
+	r.stale = false // or it would not follow
 	r.know(&b, j.limits.SequenceMax)
 	r.batches = append(r.batches, b)
 	r.logEnd = max(r.logEnd, b.EndOffset)
@@ -192,16 +194,20 @@ func (j *Judge) Truncated(id ReplicaID, start, end int64) {
 		}
 	}
 	for i := range r.batches {
-		if b := &r.batches[i]; b.EndOffset > end {
+		if b := &r.batches[i]; b.EndOffset > end || start == end {
 			r.cutOff = append(r.cutOff, *b)
 		}
 	}
 	j.cut(r, start, end)
+	if start == end { // it begins anew
+		r.batches = nil
+		clear(r.producers)
+	}
 	r.logStart, r.logEnd = start, end
 	r.written, r.synced = min(r.written, end), min(r.synced, end)
 	r.heldOnce = min(r.heldOnce, end)
 	r.highWatermark = min(r.highWatermark, end)
-	r.lifeStart = end
+	r.lifeStart, r.stale = end, false
 	r.follow()
 }
 
