@@ -66,7 +66,9 @@ func (j *Recover) Run(d *Devices) (Result, error) {
 		return nil, fmt.Errorf("open the log in %s: %w", j.Dir, err)
 	}
 	end := r.segments[len(r.segments)-1].end
-	point := min(max(r.RecoveryPoint, 0), end)
+	// There is nothing below the first segment, whatever a checkpoint from before the log
+	// began anew there says.
+	point := min(max(r.RecoveryPoint, r.segments[0].base), end)
 	if r.Clean {
 		point = end
 	}
