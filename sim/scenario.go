@@ -24,6 +24,7 @@ type Setup struct {
 	Producers   []ProducerConfig
 	Consumers   []ConsumerConfig
 	Duplicators []Duplication
+	Groups      []GroupSetup
 	Policy      checker.Policy // of topics without one of their own
 	Policies    []TopicPolicy
 }
@@ -101,7 +102,7 @@ func (s *Setup) policyOf(topic string) checker.Policy {
 }
 
 // populate adds the actors to the world: administrators first, then producers,
-// consumers and adversaries.
+// consumers, adversaries and groups.
 func (s *Setup) populate(w *World, j *checker.Judge) []Pending {
 	var pending []Pending
 	client := func(c ClientConfig) ClientConfig {
@@ -134,5 +135,5 @@ func (s *Setup) populate(w *World, j *checker.Judge) []Pending {
 	for _, d := range s.Duplicators {
 		w.AddActor(NewDuplicator(client(ClientConfig{}), producers[d.Victim], d.Requests))
 	}
-	return pending
+	return append(pending, s.populateGroups(w, j, client)...)
 }
