@@ -57,6 +57,7 @@ func TestExitStatus(t *testing.T) {
 		{"config alter --topic t", 2, "nothing to change"},
 		{"config describe --broker x", 2, "--broker"},
 		{"topic alter t", 2, "--partitions"},
+		{"quorum describe --status --replication", 2, "flags in the group"},
 		{"topic list --bootstrap 127.0.0.1:1 --timeout 1s", 1, "refused"},
 		{"sim run no-such-scenario", 2, "unknown scenario"},
 		{"sim sweep --seeds 5", 2, "FROM:TO"},
@@ -95,13 +96,16 @@ func TestProperties(t *testing.T) {
 	}, props)
 }
 
-// startNode runs a broker in this process and returns its address and directory.
-func startNode(t *testing.T) (address, dir string) {
+// startNode runs a broker in this process, with further configurations key=value, and
+// returns its address and directory.
+func startNode(t *testing.T, configs ...string) (address, dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	server, err := realnet.Start(realnet.Config{Properties: map[string]string{
-		"log.dirs": dir, "listeners": "PLAINTEXT://127.0.0.1:0", "node.id": "1",
-	}})
+	props, err := pairs("config", configs)
+	require.NoError(t, err)
+	props["log.dirs"], props["node.id"] = dir, "1"
+	props["listeners"] = "PLAINTEXT://127.0.0.1:0"
+	server, err := realnet.Start(realnet.Config{Properties: props})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Shutdown(context.Background())) })
 	<-server.Ready()

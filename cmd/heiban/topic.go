@@ -1,16 +1,11 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func topicCommand() *cobra.Command {
@@ -118,78 +113,6 @@ func topicList(conn *connection) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
 	return cmd
-}
-
-func topicDescribe(conn *connection) *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:     "describe [TOPIC...]",
-		Short:   "Show partitions, leaders, replicas, in-sync and eligible leader replicas",
-		Example: "  heiban topic describe news",
-		RunE: func(cmd *cobra.Command, topics []string) error {
-			admin, err := conn.admin()
-			if err != nil {
-				return err
-			}
-			defer admin.Close()
-			found, err := admin.ListTopics(cmd.Context(), topics...)
-			if err != nil {
-				return err
-			}
-			for _, t := range found.Sorted() {
-				if t.Err != nil {
-					return fmt.Errorf("describe %s: %w", t.Topic, t.Err)
-				}
-			}
-			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(found.Sorted())
-			}
-			return printTopics(cmd.Context(), cmd.OutOrStdout(), admin, found)
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
-	return cmd
-}
-
-func printTopics(
-	ctx context.Context, out io.Writer, admin *kadm.Client, topics kadm.TopicDetails,
-) error {
-	configs := map[string]string{}
-	if names := topics.Names(); len(names) > 0 {
-		described, err := admin.DescribeTopicConfigs(ctx, names...)
-		if err != nil {
-			return err
-		}
-		for _, one := range described {
-			configs[one.Name] = overrides(one.Configs)
-		}
-	}
-	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	for _, t := range topics.Sorted() {
-		fmt.Fprintf(table,
-			"Topic: %s\tTopicId: %s\tPartitionCount: %d\tReplicationFactor: %d\tConfigs: %s\n",
-			t.Topic, t.ID, len(t.Partitions), t.Partitions.NumReplicas(), configs[t.Topic])
-		for _, p := range t.Partitions.Sorted() {
-			fmt.Fprintf(table, "\tPartition: %d\tLeader: %d\tReplicas: %s\tIsr: %s\n",
-				p.Partition, p.Leader, join(p.Replicas), join(p.ISR))
-		}
-	}
-	return table.Flush()
-}
-
-// overrides lists the values set on the topic itself.
-func overrides(configs []kadm.Config) string {
-	var set []string
-	for _, c := range configs {
-		if c.Source == kmsg.ConfigSourceDynamicTopicConfig {
-			set = append(set, c.Key+"="+c.MaybeValue())
-		}
-	}
-	return strings.Join(set, ",")
-}
-
-func join(ids []int32) string {
-	return strings.Trim(strings.ReplaceAll(fmt.Sprint(ids), " ", ","), "[]")
 }
 
 func topicAlter(conn *connection) *cobra.Command {
