@@ -152,6 +152,7 @@ func (j *Judge) settle(r *Replica) {
 		j.excused.Acked += acked
 		j.excused.Committed += committed
 	}
+	unclean := p.unsettled
 	p.broken, p.unsettled = false, false
 	p.forget(r.matched)
 	if r.matched < p.committed {
@@ -161,6 +162,11 @@ func (j *Judge) settle(r *Replica) {
 		}
 		p.truncatedAt = j.tick()
 		p.latest, p.earliest = nil, nil
+	}
+	// Who is elected uncleanly may still have what an unclean leader before it lacked, and
+	// know that it was committed.
+	if unclean && r.highWatermark > p.committed {
+		j.extend(r, r.highWatermark)
 	}
 }
 

@@ -106,6 +106,31 @@ func (c *trio) lose(cause Cause, from int64, nodes ...int32) {
 	}
 }
 
+// TestLossUndone: of two that are elected uncleanly in turn the second may have what the
+// first lacked, and still knows that it was committed.
+func TestLossUndone(t *testing.T) {
+	c := newTrio(t, Policy{Unclean: true})
+	c.change(func(s *PartitionState) { s.ISR = []int32{1, 2} })
+	c.put(true, 1, 2)
+	c.HighWatermarkLearned(on(2), 2, 2)
+	unclean := func(node int32) {
+		c.change(func(s *PartitionState) {
+			s.Leader, s.ISR, s.Recovering = node, []int32{node}, true
+		})
+		c.lead(node)
+	}
+	unclean(3)
+	require.Zero(t, c.Partition(p0).Committed())
+	unclean(2)
+	require.EqualValues(t, 2, c.Partition(p0).Committed())
+	c.Listed(&Listed{
+		Partition: p0, Target: ListLatest, Offset: 2, Timestamp: -1, Called: c.Now(), Node: 2,
+	})
+	c.expect()
+	c.commit(2, 3)
+	c.expect("Range/high-watermark-past-end")
+}
+
 // TestForgivenOnce: what all lost at one instant stays forgiven until somebody leads who
 // has it after all, and what is written in its place is promised anew.
 func TestForgivenOnce(t *testing.T) {

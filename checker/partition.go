@@ -166,6 +166,13 @@ func (j *Judge) commit(r *Replica, offset int64) {
 	if offset <= p.committed {
 		return
 	}
+	j.extend(r, offset)
+	j.checkHeld(r, offset)
+}
+
+// extend makes what a copy holds up to an offset the truth, behind what is the truth.
+func (j *Judge) extend(r *Replica, offset int64) {
+	p := r.p
 	for i := range r.batches {
 		b := &r.batches[i]
 		if b.EndOffset <= p.committed || b.BaseOffset >= offset {
@@ -178,7 +185,6 @@ func (j *Judge) commit(r *Replica, offset int64) {
 	}
 	p.committed = offset
 	r.follow()
-	j.checkHeld(r, offset)
 }
 
 // fill notes what the records of a batch hold that are committed by now.
