@@ -156,6 +156,14 @@ func (j *Judge) MetadataApplied(node int32, endOffset int64) []Batch {
 		j.Report(MetadataLog, "image-fell", "node %d: from %d to %d", node, c.applied, endOffset)
 	}
 	c.applied = endOffset
+	return j.MetadataCommitted(node, endOffset)
+}
+
+// MetadataCommitted says that a node takes everything below endOffset for committed. It
+// may know of more than its image is made of. It returns the batches that are committed
+// for the first time.
+func (j *Judge) MetadataCommitted(node int32, endOffset int64) []Batch {
+	c := j.metaCopy(node)
 	old := j.MetadataEnd()
 	from := len(j.metalog.committed)
 	for i := range c.batches {

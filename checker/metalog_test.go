@@ -49,6 +49,23 @@ func TestMetadataLog(t *testing.T) {
 	q.expect("MetadataLog/two-controllers")
 }
 
+// TestMetadataHeld: a node may know of more that is committed than its image is made of.
+func TestMetadataHeld(t *testing.T) {
+	q := newQuorum(t)
+	q.append(entry(0, 1, 10), 1, 2, 3)
+	q.append(entry(1, 1, 11), 1, 2)
+	require.Len(t, q.MetadataApplied(1, 1), 1)
+	require.Equal(t, []Batch{entry(1, 1, 11)}, q.MetadataCommitted(1, 2))
+	require.EqualValues(t, 1, q.MetadataAppliedBy(1))
+	require.EqualValues(t, 2, q.MetadataEnd())
+	require.Empty(t, q.MetadataApplied(2, 1))
+	require.Empty(t, q.MetadataApplied(1, 2))
+	q.expect()
+	q.append(entry(2, 1, 12), 1)
+	q.MetadataCommitted(1, 3)
+	q.expect("MetadataLog/committed-unheld")
+}
+
 func TestMetadataLogIsBroken(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -125,6 +125,7 @@ const (
 	ISRShrunk            // as ISRExpanded
 	ControllerStarted    // Epoch: of the quorum
 	ControllerEnded      // Epoch: of the quorum
+	MetadataHeld         // Offset: of the last committed record; not in Image while a node starts or stops
 	// Of coordinators of groups. Topic, TopicID, Partition are set.
 	GroupsLoaded    // EndOffset: log end offset, Epoch: leader epoch
 	GroupsNotLoaded // Offset: where, Epoch: leader epoch, Text: why

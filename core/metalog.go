@@ -201,8 +201,10 @@ func (b *Broker) applied(o *opening) {
 	m := &b.metalog
 	switch {
 	case b.phase > running: // a node that stops leaves the rest to its next start
+		b.report(Report{Kind: MetadataHeld, Offset: o.image.Offset()})
 		b.opened(o)
 	case m.holds: // no client waits, but other brokers may
+		b.report(Report{Kind: MetadataHeld, Offset: o.image.Offset()})
 		m.held = append(m.held, &opening{image: o.image, delta: o.delta, left: 1})
 		b.opened(o)
 	case b.phase == booting: // what there is by then will be opened

@@ -99,6 +99,8 @@ func (s *script) printReport(r *core.Report) {
 		s.printf("truncated %s=%d from=%d", name, r.EndOffset, r.From)
 	case core.ReplicationFailed:
 		s.printf("replication failed %s=%d: %s", name, r.EndOffset, r.Text)
+	case core.MetadataHeld:
+		s.printf("committed metadata %d", r.Offset)
 	case core.ControllerStarted, core.ControllerEnded:
 	case core.GroupsLoaded:
 		s.printf("coordinates %s to=%d", name, r.EndOffset)

@@ -438,7 +438,7 @@ func (s *Server) logReports(reports []core.Report) {
 		case core.ControllerEnded:
 			s.logger.Info("controller is not active any more", "epoch", r.Epoch)
 		case core.BatchAppended, core.HighWatermarkAdvanced, core.RecordsReplicated,
-			core.HighWatermarkLearned:
+			core.HighWatermarkLearned, core.MetadataHeld:
 		}
 	}
 }

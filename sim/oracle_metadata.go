@@ -80,11 +80,20 @@ func (m *metadataOracle) stepped(o *Oracle, node int32, fx *core.Effects) {
 		m.find(o, node)
 		m.read(w.Data, func(b *checker.Batch) { o.judge.MetadataAppended(node, *b) })
 	}
-	if fx.Image == nil {
-		return
+	if fx.Image != nil {
+		n.image = fx.Image
+		m.committed(o, o.judge.MetadataApplied(node, n.image.Offset()+1))
 	}
-	n.image = fx.Image
-	for _, b := range o.judge.MetadataApplied(node, n.image.Offset()+1) {
+	for i := range fx.Reports { // others may be told of it before it is in an image
+		if r := &fx.Reports[i]; r.Kind == core.MetadataHeld {
+			m.committed(o, o.judge.MetadataCommitted(node, r.Offset+1))
+		}
+	}
+}
+
+// committed takes in batches that are committed now.
+func (m *metadataOracle) committed(o *Oracle, batches []checker.Batch) {
+	for _, b := range batches {
 		for _, r := range m.records[metadataPlace{b.BaseOffset, b.LeaderEpoch}] {
 			m.record(o, r)
 		}
