@@ -655,3 +655,26 @@ func TestLogsBeginAnew(t *testing.T) {
 	c.elect(3, 3)
 	c.expect()
 }
+
+// TestLogsBeginAnewBehindAll: a log of which nothing is in the leader's any more is emptied
+// and goes on where the leader's starts, with another history.
+func TestLogsBeginAnewBehindAll(t *testing.T) {
+	c := newTrio(t, Policy{})
+	stale := c.batch(0)
+	c.append(1, true, stale)
+	c.append(3, true, stale)
+	c.elect(2, 2)
+	c.follow(1)
+	c.follow(3)
+	b := c.batch(0)
+	c.append(2, true, b)
+	c.commit(2, 2)
+	c.Judge.LogStart(on(2), 2)
+	next := c.batch(2)
+	c.append(2, true, next)
+	c.commit(2, 4)
+	c.Truncated(on(3), 2, 2)
+	c.append(3, true, next)
+	c.HighWatermarkLearned(on(3), 4, 4)
+	c.expect()
+}

@@ -24,8 +24,16 @@ func (f *Follower) Fetched(
 		f.setMarks(a)
 	}
 	if a.Diverging.Epoch != unknown {
-		return f.truncate(f.divergence(a.Diverging, own))
+		offset := f.divergence(a.Diverging, own)
+		if a.LogStartOffset > f.logStartOffset && offset <= a.LogStartOffset {
+			return f.startOver(a.LogStartOffset)
+		}
+		return f.truncate(offset)
 	}
+	if !f.matches && a.LogStartOffset > f.logStartOffset && f.fetchOffset <= a.LogStartOffset {
+		return f.startOver(a.LogStartOffset)
+	}
+	f.matches = true
 	return Decision{Kind: Append}
 }
 
@@ -67,6 +75,20 @@ func (f *Follower) truncate(offset int64) Decision {
 		return Decision{Kind: TruncateFully, Offset: max(0, offset)}
 	}
 	return Decision{Kind: Truncate, Offset: offset}
+}
+
+// startOver orders the log begun anew where the leader's starts, since nothing that would
+// be left of it is in the leader's log. It could be of another history, and would be shown
+// to consumers if this replica led before it has noted where the log starts:
+//
+//  1. A leads in epoch 0 and appends 0 and 1, which B does not have.
+//  2. B leads in epoch 1 and appends others there, which are committed and deleted.
+//  3. A follows. It is not told of a divergence, since B's log has nothing before 2: it
+//     keeps 0 and 1, fetches from 2 on, and learns that the log starts at 2.
+//  4. A crashes before that is on disk, comes back, and leads: its log starts at 0.
+func (f *Follower) startOver(offset int64) Decision {
+	f.state = truncating
+	return Decision{Kind: TruncateFully, Offset: offset}
 }
 
 // Truncated takes in where the log stands after a truncation. The high watermark

@@ -16,6 +16,7 @@ type Follower struct {
 
 	state   followerState
 	asked   bool          // an Ask is in flight
+	matches bool          // the log is a part of the leader's, as an answer has shown
 	retryAt clock.Instant // when to ask again after an error
 
 	fetchOffset      int64
