@@ -65,7 +65,7 @@ var layers = map[string][]string{
 	},
 	"realnet": {
 		"clock", "core", "core/batch", "core/compress", "core/config", "core/errcode",
-		"core/invariant", "core/log", "core/metadata", "core/wire",
+		"core/group", "core/invariant", "core/log", "core/metadata", "core/wire",
 	},
 	"internal/repeatable": {},
 }

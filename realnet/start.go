@@ -33,8 +33,8 @@ type Config struct {
 	// ClusterID is for directories that are formatted on this start. Empty: a
 	// random one.
 	ClusterID string
-	// MetricsAddress, as host:port, serves /metrics over HTTP. Empty: it is not
-	// served.
+	// MetricsAddress, as host:port, serves /metrics over HTTP, and under /groups/GROUP
+	// what happened to a group, as an array of GroupEvents. Empty: it is not served.
 	MetricsAddress string
 	// Logger gets what happens. Nil: nothing is logged.
 	Logger *slog.Logger
@@ -52,6 +52,7 @@ type Server struct {
 	logger  *slog.Logger
 	locks   []*dirLock
 	bound   []boundListener
+	groups  *groupHistory
 	metrics *http.Server
 	scraped net.Listener  // of metrics
 	stop    chan struct{} // closed by Close
@@ -79,7 +80,10 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{logger: cfg.Logger, stop: make(chan struct{}), done: make(chan struct{})}
+	s := &Server{
+		logger: cfg.Logger, stop: make(chan struct{}), done: make(chan struct{}),
+		groups: newGroupHistory(),
+	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -252,6 +256,7 @@ func (s *Server) serveMetrics(address string, m *metrics) error {
 	registry.MustRegister(m, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
+	mux.Handle("GET /groups/{group}", s.groups)
 	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	s.scraped = ln
 	s.metrics = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
@@ -435,6 +440,13 @@ func (s *Server) logReports(reports []core.Report) {
 				"logEndOffset", r.EndOffset)...)
 		case core.ControllerStarted:
 			s.logger.Info("controller is active", "epoch", r.Epoch)
+		case core.GroupsLoaded:
+			s.logger.Debug("coordinating groups", append(args, "leaderEpoch", r.Epoch,
+				"logEndOffset", r.EndOffset)...)
+		case core.GroupsNotLoaded:
+			s.logger.Error("groups cannot be coordinated", append(args, "offset", r.Offset)...)
+		case core.GroupChanged:
+			s.noteGroups(r)
 		case core.ControllerEnded:
 			s.logger.Info("controller is not active any more", "epoch", r.Epoch)
 		case core.BatchAppended, core.HighWatermarkAdvanced, core.RecordsReplicated,

@@ -18,6 +18,7 @@ type consumeFlags struct {
 	connection
 	format        string
 	isolation     string
+	group         string
 	partitions    []int32
 	max           int64
 	idle          time.Duration
@@ -45,6 +46,9 @@ func consumeCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.isolation, "isolation", "read_uncommitted",
 		"read_uncommitted or read_committed")
 	cmd.Flags().Int32SliceVar(&f.partitions, "partition", nil, "only these partitions")
+	cmd.Flags().StringVar(&f.group, "group", "",
+		"consume as a member of this group, and commit what was printed")
+	cmd.MarkFlagsMutuallyExclusive("group", "partition")
 	cmd.Flags().Int64Var(&f.max, "max", 0, "stop after this many records (0: never)")
 	cmd.Flags().DurationVar(&f.idle, "exit-after", 0,
 		"stop when nothing came for this long (0: never)")
@@ -66,6 +70,10 @@ func (f *consumeFlags) options(topic string) ([]kgo.Opt, error) {
 		return nil, wrongUse("--isolation %q: want read_uncommitted or read_committed", f.isolation)
 	}
 	options := []kgo.Opt{kgo.FetchIsolationLevel(isolation), kgo.ConsumeResetOffset(start)}
+	if f.group != "" {
+		options = append(options, kgo.ConsumerGroup(f.group), kgo.AutoCommitMarks(),
+			kgo.BlockRebalanceOnPoll())
+	}
 	if len(f.partitions) == 0 {
 		return append(options, kgo.ConsumeTopics(topic)), nil
 	}
@@ -90,32 +98,54 @@ func (f *consumeFlags) run(ctx context.Context, topic string, stdout io.Writer) 
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer client.CloseAllowingRebalance()
 
 	out := bufio.NewWriterSize(stdout, 1<<20)
-	defer out.Flush()
 	var line []byte
-	for seen := int64(0); ; {
+	for left := f.max; ; {
+		client.AllowRebalance()
 		fetches, err := f.poll(ctx, client)
 		if err != nil {
 			return err
 		}
-		if fetches.Empty() {
-			return nil
+		records := fetches.Records()
+		if f.max > 0 {
+			records = records[:min(left, int64(len(records)))]
+			left -= int64(len(records))
 		}
-		for records := fetches.RecordIter(); !records.Done(); {
-			line = formatter.AppendRecord(line[:0], records.Next())
+		for _, r := range records {
+			line = formatter.AppendRecord(line[:0], r)
 			if _, err := out.Write(line); err != nil {
 				return fmt.Errorf("write records: %w", err)
-			}
-			if seen++; seen == f.max {
-				return nil
 			}
 		}
 		if err := out.Flush(); err != nil {
 			return fmt.Errorf("write records: %w", err)
 		}
+		ends := len(records) == 0 || f.max > 0 && left == 0
+		if err := f.commit(ctx, client, records, ends); err != nil || ends {
+			return err
+		}
 	}
+}
+
+// commit notes that records were printed. At the end it waits until that is committed.
+func (f *consumeFlags) commit(
+	ctx context.Context, client *kgo.Client, records []*kgo.Record, ends bool,
+) error {
+	if f.group == "" {
+		return nil
+	}
+	client.MarkCommitRecords(records...)
+	if !ends {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.timeout)
+	defer cancel()
+	if err := client.CommitMarkedOffsets(ctx); err != nil {
+		return fmt.Errorf("commit offsets of %s: %w", f.group, err)
+	}
+	return nil
 }
 
 // poll waits for records. It returns none when the user or the time ended the wait.
@@ -138,5 +168,6 @@ func (f *consumeFlags) poll(ctx context.Context, client *kgo.Client) (kgo.Fetche
 		if !fetches.Empty() {
 			return fetches, nil
 		}
+		client.AllowRebalance()
 	}
 }

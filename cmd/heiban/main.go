@@ -34,8 +34,9 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	}
 	group(root)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(brokerCommand(), clusterCommand(), topicCommand(), configCommand(),
-		quorumCommand(), produceCommand(), consumeCommand(), logCommand(), simCommand(), checkCommand())
+	root.AddCommand(brokerCommand(), clusterCommand(), topicCommand(), groupCommand(),
+		configCommand(), quorumCommand(), produceCommand(), consumeCommand(), logCommand(),
+		simCommand(), checkCommand())
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
