@@ -95,6 +95,9 @@ func (l *Log) maybeCut(now clock.Time, o *Orders) {
 		mark: cutMark{offset: maxOffset, logEnd: l.active.end, logStart: l.logStart},
 		now:  now, cfg: l.cfg, set: l.set,
 	}
+	if l.cut.then != nil {
+		j.mark.logStart = 0 // the log starts where it did, inside of a batch
+	}
 	if l.mark != nil {
 		j.mark = l.mark.with(j.mark)
 	}
