@@ -1,8 +1,10 @@
 package benchmarks
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -47,4 +49,22 @@ func UsageOf(pid int) (Usage, error) {
 		}
 	}
 	return u, nil
+}
+
+// AllocationsOf asks a Go process for how many objects it has allocated so far, by the
+// metrics that it serves under an address.
+func AllocationsOf(address string) (int64, error) {
+	const name = "go_memstats_mallocs_total "
+	resp, err := http.Get("http://" + address + "/metrics")
+	if err != nil {
+		return 0, fmt.Errorf("read metrics: %w", err)
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), name); ok {
+			mallocs, err := strconv.ParseFloat(value, 64)
+			return int64(mallocs), err
+		}
+	}
+	return 0, fmt.Errorf("the metrics of %s do not tell the allocations", address)
 }

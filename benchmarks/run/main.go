@@ -30,6 +30,7 @@ type row struct {
 	RecsPerS   float64       `json:"records_per_s"`
 	CPUPerGiB  float64       `json:"broker_cpu_s_per_gib"`
 	RSSMiB     float64       `json:"broker_rss_mib"`
+	AllocsPer  float64       `json:"broker_allocations_per_record"` // -1: not known
 	P50        time.Duration `json:"p50_ns"`
 	P99        time.Duration `json:"p99_ns"`
 	Runs       int           `json:"runs"`
@@ -78,17 +79,24 @@ func main() {
 // peer is a broker to measure.
 type peer struct {
 	name    string
+	metered bool // it serves metrics
 	command func(port int, dir string) *exec.Cmd
 }
+
+// metrics is where the broker that listens on a port serves its metrics.
+func metrics(port int) string { return "127.0.0.1:" + strconv.Itoa(port+100) }
 
 func (s *settings) peers(work string) ([]peer, error) {
 	heiban := func(durability string) func(int, string) *exec.Cmd {
 		return func(port int, dir string) *exec.Cmd {
 			return exec.Command(s.broker, "broker", "--data", dir,
-				"--listen", "127.0.0.1:"+strconv.Itoa(port), "-o", "heiban.durability="+durability)
+				"--listen", "127.0.0.1:"+strconv.Itoa(port), "--metrics", metrics(port), "-o", "heiban.durability="+durability)
 		}
 	}
-	peers := []peer{{"heiban page-cache", heiban("page-cache")}, {"heiban fsync", heiban("fsync")}}
+	peers := []peer{
+		{"heiban page-cache", true, heiban("page-cache")},
+		{"heiban fsync", true, heiban("fsync")},
+	}
 	if s.kfake == "none" {
 		return peers, nil
 	}
@@ -99,7 +107,7 @@ func (s *settings) peers(work string) ([]peer, error) {
 			return nil, fmt.Errorf("build kfake: %w: %s", err, out)
 		}
 	}
-	return append(peers, peer{"kfake", func(port int, _ string) *exec.Cmd {
+	return append(peers, peer{"kfake", false, func(port int, _ string) *exec.Cmd {
 		return exec.Command(s.kfake, strconv.Itoa(port))
 	}}), nil
 }
@@ -117,7 +125,7 @@ func (s *settings) run(ctx context.Context) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
 	if !s.asJSON {
 		fmt.Fprintln(table, "broker\twhat\tacks\trecord\tMiB/s\tmin\tmax\trecords/s\t"+
-			"CPU s/GiB\tRSS MiB\tp50\tp99\t")
+			"CPU s/GiB\tallocs/record\tRSS MiB\tp50\tp99\t")
 	}
 	for _, size := range s.sizes {
 		for _, acks := range []string{"1", "all"} {
@@ -132,9 +140,9 @@ func (s *settings) run(ctx context.Context) error {
 					}
 					continue
 				}
-				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%s\t%s\t\n",
+				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%s\t%.0f\t%s\t%s\t\n",
 					r.Broker, r.What, r.Acks, r.Record, r.MiBPerS, r.MiBPerSMin, r.MiBPerSMax,
-					r.RecsPerS, r.CPUPerGiB, r.RSSMiB,
+					r.RecsPerS, r.CPUPerGiB, allocations(r.AllocsPer), r.RSSMiB,
 					r.P50.Round(time.Microsecond), r.P99.Round(time.Microsecond))
 			}
 			table.Flush()
@@ -143,11 +151,20 @@ func (s *settings) run(ctx context.Context) error {
 	return nil
 }
 
+// allocations prints how many objects a record costs the broker.
+func allocations(per float64) string {
+	if per < 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(per, 'f', 4, 64)
+}
+
 // sample is one run of one load.
 type sample struct {
 	benchmarks.Result
-	cpu time.Duration
-	rss int64
+	allocs float64 // of the broker, a record; -1: not known
+	cpu    time.Duration
+	rss    int64
 }
 
 // measure runs every load on every peer in turn, runs times, so that a drift of the
@@ -209,6 +226,7 @@ func summarise(name string, runs []sample, size int, acks string) row {
 		RecsPerS:   median(func(r sample) float64 { return r.RecsPerS }),
 		CPUPerGiB:  median(func(r sample) float64 { return r.cpu.Seconds() / gib(r) }),
 		RSSMiB:     median(func(r sample) float64 { return float64(r.rss) / (1 << 20) }),
+		AllocsPer:  median(func(r sample) float64 { return r.allocs }),
 		P50:        time.Duration(median(func(r sample) float64 { return float64(r.P50) })),
 		P99:        time.Duration(median(func(r sample) float64 { return float64(r.P99) })),
 		MiBPerSMin: runs[0].MiBPerS, MiBPerSMax: runs[len(runs)-1].MiBPerS,
@@ -259,19 +277,48 @@ func (s *settings) once(
 		}},
 	}
 	for _, step := range steps {
-		before, err := benchmarks.UsageOf(cmd.Process.Pid)
+		one, err := p.observe(cmd.Process.Pid, port, step.run)
 		if err != nil {
 			return nil, err
 		}
-		result, err := step.run()
-		if err != nil {
-			return nil, err
-		}
-		after, err := benchmarks.UsageOf(cmd.Process.Pid)
-		if err != nil {
-			return nil, err
-		}
-		got[step.name] = sample{Result: result, cpu: after.CPU - before.CPU, rss: after.RSSBytes}
+		got[step.name] = one
 	}
 	return got, nil
+}
+
+// observe runs a load and takes what it costs the broker.
+func (p *peer) observe(
+	pid, port int, run func() (benchmarks.Result, error),
+) (sample, error) {
+	mallocs := func() (int64, error) {
+		if !p.metered {
+			return 0, nil
+		}
+		return benchmarks.AllocationsOf(metrics(port))
+	}
+	mallocsBefore, err := mallocs()
+	if err != nil {
+		return sample{}, err
+	}
+	before, err := benchmarks.UsageOf(pid)
+	if err != nil {
+		return sample{}, err
+	}
+	result, err := run()
+	if err != nil {
+		return sample{}, err
+	}
+	after, err := benchmarks.UsageOf(pid)
+	if err != nil {
+		return sample{}, err
+	}
+	mallocsAfter, err := mallocs()
+	if err != nil {
+		return sample{}, err
+	}
+	one := sample{Result: result, cpu: after.CPU - before.CPU, rss: after.RSSBytes, allocs: -1}
+	if p.metered {
+		one.allocs = float64(mallocsAfter-mallocsBefore) / float64(result.Records)
+	}
+	return one, nil
 }
