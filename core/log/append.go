@@ -113,6 +113,7 @@ func (l *Log) write(now clock.Time, h *batch.Header, data []byte, o *Orders) {
 		Log: l.id, File: s.files.log, Data: data, Pos: pos, EndOffset: s.end, Create: !s.exists,
 	})
 	s.exists = true
+	l.maybeWriteEpochs(o)
 }
 
 // mustRoll says whether a batch that ends in last begins a new segment. Time is the

@@ -51,7 +51,9 @@ type closeLog struct {
 	aborted  []abortedTxn
 	snapshot []byte
 	epochs   []epochEntry
-	marked   bool // by a truncation, which the checkpoints to come make void
+
+	newEpochs bool // the checkpoint is out of date
+	marked    bool // by a truncation, which the checkpoints to come make void
 }
 
 func (j *closeLog) Run(d *Devices) (Result, error) {
@@ -67,9 +69,11 @@ func (j *closeLog) Run(d *Devices) (Result, error) {
 	if err := writeFile(d.Files, name, j.snapshot); err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
-	err := replaceFile(d.Files, j.dir, leaderEpochFile, encodeEpochs(j.epochs))
-	if err != nil {
-		return nil, err
+	if j.newEpochs {
+		err := replaceFile(d.Files, j.dir, leaderEpochFile, encodeEpochs(j.epochs))
+		if err != nil {
+			return nil, err
+		}
 	}
 	if j.marked {
 		if err := d.Files.Remove(path.Join(j.dir, truncationFile)); err != nil {
@@ -85,16 +89,29 @@ func (l *Log) maybeClose(o *Orders) {
 		return
 	}
 	l.closeOrdered = true
+	if l.unchanged() {
+		l.closeDone(o)
+		return
+	}
 	s := l.active
 	j := &closeLog{
 		dir: l.dir, base: s.base, end: s.end,
 		offsets: s.offsets, times: s.sealTimes(), aborted: s.aborted,
-		snapshot: l.producers.snapshot(), epochs: l.epochs.clone(), marked: l.mark != nil,
+		snapshot: l.producers.snapshot(), epochs: l.epochs.clone(),
+		newEpochs: l.epochsChanged || l.mark != nil, marked: l.mark != nil,
 	}
 	for _, s := range l.pending {
 		j.unsynced = append(j.unsynced, s.files.log.Path)
 	}
 	l.runJob(j, logClosed, nil, o)
+}
+
+// unchanged reports that the next start finds the log as this one has, without anything
+// being written. Appends move the end of the active segment, and all else that concerns
+// it brings another one.
+func (l *Log) unchanged() bool {
+	return l.active == l.opened && l.active.end == l.openedEnd && l.durable == l.openedEnd &&
+		l.mark == nil && (!l.epochsChanged || l.onlyUnused())
 }
 
 func (l *Log) closeDone(o *Orders) {

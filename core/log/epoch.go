@@ -128,14 +128,22 @@ func (l *Log) assignEpoch(leaderEpoch int32, offset int64, o *Orders) {
 }
 
 // maybeWriteEpochs orders the checkpoint to be replaced if it is out of date. One
-// job at a time, so that an older one cannot replace a newer one.
+// job at a time, so that an older one cannot replace a newer one. Epochs that have
+// written nothing wait until they do: the next start would forget them anyway, and
+// elections concern thousands of logs.
 func (l *Log) maybeWriteEpochs(o *Orders) {
-	if !l.epochsChanged || l.epochsWriting || l.closeOrdered || l.cut != nil {
+	if !l.epochsChanged || l.epochsWriting || l.closeOrdered || l.cut != nil || l.onlyUnused() {
 		return
 	}
 	l.epochsChanged, l.epochsWriting = false, true
 	l.epochsWritingFrom, l.epochsDirtyFrom = l.epochsDirtyFrom, maxOffset
 	l.runJob(&writeEpochs{dir: l.dir, entries: l.epochs.clone()}, epochsWritten, nil, o)
+}
+
+// onlyUnused reports that the checkpoint differs only in what the next start drops: epochs
+// that have written nothing, and perhaps some that end below the log start offset.
+func (l *Log) onlyUnused() bool {
+	return l.epochsDirtyFrom >= l.active.end && l.epochsDirtyFrom != maxOffset
 }
 
 func (l *Log) epochsWrittenDone(o *Orders) {

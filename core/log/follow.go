@@ -181,6 +181,7 @@ func (l *Log) writeRun(
 	s.exists, s.modified = true, now.Wall
 	w.Data, w.EndOffset = data[:size:size], s.end
 	o.Writes = append(o.Writes, w)
+	l.maybeWriteEpochs(o)
 	return n, size
 }
 

@@ -70,6 +70,9 @@ type Log struct {
 	mark         *cutMark // in the directory, since former ones
 	markDropping bool     // it is being removed
 
+	opened    *segment // the active one, if all that closing writes was there already
+	openedEnd int64    // its end by then
+
 	closing      bool
 	closeOrdered bool
 	done         bool
@@ -116,6 +119,9 @@ func Open(
 	l.closed, l.active = r.segments[:n-1:n-1], r.segments[n-1]
 	for _, s := range l.closed {
 		l.size += s.size
+	}
+	if r.asClosed {
+		l.opened, l.openedEnd = l.active, l.active.end
 	}
 	l.written = l.endPlace()
 	l.flushTo = l.written.offset

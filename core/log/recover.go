@@ -41,6 +41,7 @@ type Recovered struct {
 	recoveryPoint int64
 	firstDirty    int64
 	mark          *cutMark
+	asClosed      bool // a close that writes nothing leaves it good for a clean start
 }
 
 // recovery is one run of Recover.
@@ -54,6 +55,7 @@ type recovery struct {
 	mark     *cutMark // of former truncations
 	repairs  []string
 	renamed  bool // names in the directory changed
+	created  bool // there was none
 }
 
 // Run opens the directory. What it removes or cuts is durable when it returns, so
@@ -87,6 +89,7 @@ func (j *Recover) Run(d *Devices) (Result, error) {
 		recoveryPoint: point,
 		firstDirty:    dirty,
 		mark:          r.mark,
+		asClosed:      (r.Clean || r.created) && len(r.repairs) == 0,
 	}, nil
 }
 
@@ -123,10 +126,8 @@ func (r *recovery) open() error {
 
 // create makes an empty directory of the topic.
 func (r *recovery) create() error {
+	r.created = true
 	if err := makeDir(r.d.Files, r.Dir); err != nil {
-		return err
-	}
-	if err := r.d.Files.SyncDir(path.Dir(r.Dir)); err != nil {
 		return err
 	}
 	return r.writeTopic()
