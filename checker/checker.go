@@ -138,7 +138,7 @@ func (j *Judge) Report(checker, kind, format string, args ...any) {
 type Policy struct {
 	Fsync     bool // records count once they are synced
 	Compacted bool // the cleaner may take superseded records away
-	Rewritten bool // the broker may rewrite batches (LogAppendTime, recompression)
+	Rewritten bool // the broker may rewrite batches (LogAppendTime, recompression) or write its own
 	Unclean   bool // who is not in sync may be elected, and what it lacks is lost
 }
 

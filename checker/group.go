@@ -39,7 +39,6 @@ type groupBook struct {
 	offsets   []*offsetRegister
 	epochs    []answer                     // highest epochs or generations, and when they were told
 	shared    map[int32][]map[string][]int // by generation: assignments that its leaders sent
-	busyUntil clock.Instant                // until then the group surely has a member
 	emptiedAt int64                        // judge's clock when it may have been empty for so long
 }
 
@@ -50,6 +49,7 @@ type groupMember struct {
 	heldSince map[PartitionID]heldPartition
 	order     []PartitionID // the keys of heldSince, as they were taken
 	heard     clock.Instant // it was in the group then, or later
+	until     clock.Instant // and surely is until then
 	session   clock.Duration
 	rebalance clock.Duration
 	epoch     int32
@@ -204,7 +204,16 @@ func (g *Groups) Heard(a *GroupAnswer) {
 }
 
 // Refused takes in that a member is told that it is none.
-func (g *Groups) Refused(group, member string) { g.book(group).member(member).inside = false }
+func (g *Groups) Refused(group, member string) {
+	m := g.book(group).member(member)
+	m.inside, m.until = false, m.heard
+}
+
+// Left takes in that a member says goodbye: whether it is one from now on is not known.
+func (g *Groups) Left(group, member string, now clock.Instant) {
+	m := g.book(group).member(member)
+	m.inside, m.until = false, min(m.until, now)
+}
 
 // keepBusy notes since when and until when the group has a member. If it may have had none
 // for the retention of offsets, they may be gone, and with them the group.
@@ -217,13 +226,16 @@ func (g *Groups) keepBusy(b *groupBook, m *groupMember, a *GroupAnswer) {
 	if !a.Classic { // a consumer group that is empty forgets old offsets at once
 		patience = 0
 	}
-	if g.retention > 0 && since > b.busyUntil.Add(patience) {
+	busy := clock.Instant(0)
+	for _, o := range b.ordered {
+		busy = max(busy, o.until)
+	}
+	if g.retention > 0 && since > busy.Add(patience) {
 		b.emptiedAt = g.judge.tick()
 		b.epochs = nil
 	}
 	m.inside = true
-	m.heard = a.Sent
-	b.busyUntil = max(b.busyUntil, a.Sent.Add(a.Session))
+	m.heard, m.until = a.Sent, a.Sent.Add(a.Session)
 }
 
 // checkEpoch judges that a member is not told of an older epoch than it knows, or than the

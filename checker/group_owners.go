@@ -8,8 +8,8 @@ import (
 )
 
 // Shared says that the leader of a generation sends an assignment: numbers that stand for
-// partitions, in any order, by instance id or else by member id. After a change of coordinator a generation may
-// come again, with another leader.
+// partitions, in any order, by instance id or else by member id. After a change of
+// coordinator a generation may come again, with another leader.
 func (g *Groups) Shared(group string, generation int32, assignment map[string][]int) {
 	b := g.book(group)
 	for _, sent := range b.shared[generation] {

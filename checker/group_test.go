@@ -217,6 +217,23 @@ func TestOffsetsExpire(t *testing.T) {
 	b.fetched("", -1)
 	b.expect("CommittedOffsets/lost", "CommittedOffsets/lost", "CommittedOffsets/lost")
 
+	// Who says goodbye may be gone before its session is over.
+	b = newGroupBench(t, GroupOptions{Retention: clock.Minute})
+	consumer := func(a *GroupAnswer) { a.Joined, a.Classic, a.Session = true, false, clock.Minute }
+	b.answered("m", 1, consumer)
+	b.committed("m", 1, 0)
+	b.now = b.now.Add(clock.Second)
+	b.g.Left("g", "m", b.now)
+	b.now = b.now.Add(clock.Second)
+	b.answered("n", 1, consumer)
+	b.fetched("", -1)
+	b.committed("n", 1, 0)
+	b.g.Refused("g", "n") // and so may be who was thrown out
+	b.now = b.now.Add(clock.Second)
+	b.answered("o", 1, consumer)
+	b.fetched("", -1)
+	b.expect()
+
 	// A consumer group without members forgets at once what is old.
 	b = newGroupBench(t, GroupOptions{Retention: clock.Minute})
 	b.answered("m", 1, func(a *GroupAnswer) { a.Joined, a.Classic = true, false })

@@ -21,7 +21,10 @@ type Hunt struct {
 }
 
 // Hunts returns how each known bug is to be found.
-func Hunts() []Hunt {
+func Hunts() []Hunt { return slices.Concat(nodeHunts(), groupHunts()) }
+
+// nodeHunts are for the bugs of a single node.
+func nodeHunts() []Hunt {
 	return []Hunt{
 		{
 			mutant.D1KeepTornTail,

@@ -50,6 +50,7 @@ func All() []sim.Scenario {
 		scenario("topic-churn", topicChurn,
 			"topics of the same names are created and deleted again and again"),
 	}
+	all = append(all, groupScenarios()...)
 	slices.SortFunc(all, func(a, b sim.Scenario) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }

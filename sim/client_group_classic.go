@@ -256,6 +256,7 @@ func (m *Member) leave() {
 		return
 	}
 	m.asking = false
+	m.config.Groups.Left(m.config.Group, m.id, m.now.Mono)
 	if m.consumer {
 		m.leaveConsumer()
 		return
