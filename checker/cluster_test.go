@@ -56,7 +56,8 @@ func (c *trio) lead(node int32) {
 }
 
 func (c *trio) follow(node int32) {
-	c.FollowerStarted(on(node), c.state.LeaderEpoch, c.replica(on(node)).logEnd)
+	r := c.replica(on(node))
+	c.FollowerStarted(on(node), c.state.LeaderEpoch, r.highWatermark, r.logEnd)
 }
 
 // append appends batches to a copy and has them written, and synced if asked.
@@ -183,13 +184,13 @@ func TestOneLeader(t *testing.T) {
 	c = newTrio(t, Policy{})
 	c.elect(2, 2, 3)
 	c.LeaderStarted(on(2), 0, 0, 0)
-	c.FollowerStarted(on(1), 1, 0)
-	c.FollowerStarted(on(1), 0, 0)
+	c.FollowerStarted(on(1), 1, 0, 0)
+	c.FollowerStarted(on(1), 0, 0, 0)
 	c.expect("OneLeader/epoch-fell", "OneLeader/usurped", "OneLeader/epoch-fell")
 
 	c = newTrio(t, Policy{})
 	c.LeaderStarted(on(1), 0, 0, 1)
-	c.FollowerStarted(on(2), 0, 1)
+	c.FollowerStarted(on(2), 0, 0, 1)
 	c.expect("Range/wrong-end", "Range/wrong-end")
 
 	c = newTrio(t, Policy{})

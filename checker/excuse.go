@@ -111,8 +111,9 @@ func (j *Judge) LeaderStarted(id ReplicaID, epoch int32, highWatermark, endOffse
 	}
 }
 
-// FollowerStarted says that a node begins to follow the leader of an epoch.
-func (j *Judge) FollowerStarted(id ReplicaID, epoch int32, endOffset int64) {
+// FollowerStarted says that a node begins to follow the leader of an epoch, with a high
+// watermark and a log end offset.
+func (j *Judge) FollowerStarted(id ReplicaID, epoch int32, highWatermark, endOffset int64) {
 	r := j.replica(id)
 	if epoch < r.leaderEpoch {
 		j.Report(OneLeader, "epoch-fell", "%s: node %d follows in epoch %d after %d",
@@ -123,6 +124,7 @@ func (j *Judge) FollowerStarted(id ReplicaID, epoch int32, endOffset int64) {
 			r.p.Name, r.Node, endOffset, r.logEnd)
 	}
 	r.leads, r.leaderEpoch = false, epoch
+	r.highWatermark = max(r.logStart, min(highWatermark, r.logEnd))
 	r.p.ceded = r.p.ceded || r.p.leading == r
 }
 

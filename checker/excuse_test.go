@@ -121,11 +121,16 @@ func TestLossUndone(t *testing.T) {
 	}
 	unclean(3)
 	require.Zero(t, c.Partition(p0).Committed())
+	c.Judge.Stopped(on(1), true)
+	c.Judge.Online(on(1), 0, 2)
+	c.FollowerStarted(on(1), 1, 2, 2) // it knows that too
 	unclean(2)
 	require.EqualValues(t, 2, c.Partition(p0).Committed())
 	c.Listed(&Listed{
 		Partition: p0, Target: ListLatest, Offset: 2, Timestamp: -1, Called: c.Now(), Node: 2,
 	})
+	_, known, _ := c.Partition(p0).CopyOf(1)
+	require.EqualValues(t, 2, known)
 	c.expect()
 	c.commit(2, 3)
 	c.expect("Range/high-watermark-past-end")

@@ -276,7 +276,7 @@ func (o *Oracle) reported(n *oracleNode, node int32, r *core.Report) {
 	case core.LeaderStarted:
 		o.judge.LeaderStarted(id, r.Epoch, r.Offset, r.EndOffset)
 	case core.FollowerStarted:
-		o.judge.FollowerStarted(id, r.Epoch, r.EndOffset)
+		o.judge.FollowerStarted(id, r.Epoch, r.Offset, r.EndOffset)
 	case core.LogTruncated:
 		if h := n.dirs[logDir+"/"+log.DirName(r.Topic, r.Partition)]; h != nil && h.id == id {
 			o.judge.Truncated(id, r.Offset, r.EndOffset)
