@@ -90,7 +90,8 @@ func (s *settings) peers(work string) ([]peer, error) {
 	heiban := func(durability string) func(int, string) *exec.Cmd {
 		return func(port int, dir string) *exec.Cmd {
 			return exec.Command(s.broker, "broker", "--data", dir,
-				"--listen", "127.0.0.1:"+strconv.Itoa(port), "--metrics", metrics(port), "-o", "heiban.durability="+durability)
+				"--listen", "127.0.0.1:"+strconv.Itoa(port), "--metrics", metrics(port),
+				"-o", "heiban.durability="+durability)
 		}
 	}
 	peers := []peer{
