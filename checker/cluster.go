@@ -40,6 +40,21 @@ func (s *PartitionState) completes(before *PartitionState) bool {
 	return true
 }
 
+// revertsUncleanly reports whether a state ends a reassignment that is called off when only
+// replicas that it added are in sync: one that was there before takes their place, alive
+// or not.
+func (s *PartitionState) revertsUncleanly(before *PartitionState) bool {
+	if len(before.Adding) == 0 || len(s.Adding)+len(s.Removing) > 0 || len(s.ISR) != 1 {
+		return false
+	}
+	for _, id := range before.ISR {
+		if !slices.Contains(before.Adding, id) || slices.Contains(s.Replicas, id) {
+			return false
+		}
+	}
+	return len(before.ISR) > 0 && slices.Contains(before.Replicas, s.ISR[0])
+}
+
 // BrokerState is what the committed metadata says of a broker.
 type BrokerState struct {
 	ID           int32
@@ -137,6 +152,10 @@ func (j *Judge) checkEpochs(p *Partition, before, s *PartitionState) {
 // checkJoined judges who came into the ISR: it is alive (KIP-841) and has all that was
 // committed, but for what faults took from it since it said so.
 func (j *Judge) checkJoined(p *Partition, before, s *PartitionState) {
+	if p.policy.Unclean && s.revertsUncleanly(before) {
+		p.uncleanEpoch, p.unsettled = s.LeaderEpoch, true
+		return
+	}
 	for _, id := range s.ISR {
 		if slices.Contains(before.ISR, id) {
 			continue

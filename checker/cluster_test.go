@@ -330,6 +330,32 @@ func TestReassignedLeader(t *testing.T) {
 	c.expect("LeaderCompleteness/unclean-election", "ISRLegality/unclean-unmarked")
 }
 
+// TestUncleanRevert: a reassignment may be called off when only who was added is in sync,
+// if the topic allows unclean elections: who is put in sync instead need not be alive, and
+// lacks what it lacks.
+func TestUncleanRevert(t *testing.T) {
+	for _, unclean := range []bool{true, false} {
+		c := newTrio(t, Policy{Unclean: unclean})
+		c.change(func(s *PartitionState) { s.Adding = []int32{3} })
+		c.elect(3, 3)
+		b := c.batch(0)
+		c.append(3, true, b)
+		c.commit(3, 2)
+		c.BrokerChanged(BrokerState{ID: 1, Epoch: 7, Fenced: true})
+		c.change(func(s *PartitionState) {
+			s.Replicas, s.Adding, s.ISR, s.Leader = []int32{1, 2}, nil, []int32{1}, -1
+		})
+		if !unclean {
+			c.expect("ISRLegality/inactive-joined", "LeaderCompleteness/joined-without")
+			continue
+		}
+		c.BrokerChanged(BrokerState{ID: 1, Epoch: 8})
+		c.elect(1, 1)
+		c.expect()
+		require.Zero(t, c.Partition(p0).Committed())
+	}
+}
+
 // TestSetAside: a node may put aside what it has been relieved of while it was down, and
 // begins anew if it becomes a replica again.
 func TestSetAside(t *testing.T) {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -305,6 +306,8 @@ func (n *oracleNode) removed(id checker.ReplicaID) {
 			return false
 		}
 		delete(n.dirs, h.dir)
+		// What its devices still say is of nobody's interest.
+		maps.DeleteFunc(n.logs, func(_ log.ID, other *hosted) bool { return other == h })
 		return true
 	})
 }

@@ -198,6 +198,25 @@ func TestPeekSaysWhatIsDurable(t *testing.T) {
 	require.Equal(t, 3, durable(), "the name is another file's")
 }
 
+// TestRemovedCopiesStayRemoved: what devices say of a copy that its node has deleted does
+// not make it one again.
+func TestRemovedCopiesStayRemoved(t *testing.T) {
+	judge := checker.NewJudge(checker.Limits{})
+	o := NewOracle(nil, judge, nil, nil)
+	o.NodeStarted(0, 0)
+	n := o.node(0)
+	id := checker.ReplicaID{PartitionID: checker.PartitionID{Topic: checker.TopicID{1}}}
+	judge.Meet(id.PartitionID, "t-0", checker.Policy{})
+	judge.Online(id, 0, 0)
+	h := &hosted{id: id, topic: "t", dir: logDir + "/t-0", online: true}
+	n.hosted, n.logs[7], n.dirs[h.dir] = append(n.hosted, h), h, h
+	o.reported(n, 0, &core.Report{Kind: core.PartitionRemoved, Topic: "t", TopicID: id.Topic})
+	o.takeEvent(n, 0, &core.SyncDone{Log: 7, EndOffset: 4})
+	_, _, known := judge.Partition(id.PartitionID).CopyOf(0)
+	require.False(t, known)
+	require.Empty(t, judge.Found())
+}
+
 // TestTopicsGoneAtStart: of a topic that is deleted while a node stops or starts no
 // report tells, but that the node is ready without it.
 func TestTopicsGoneAtStart(t *testing.T) {
