@@ -182,7 +182,7 @@ func (m *Member) Step(now clock.Time, ev ActorEvent, out *ActorOrders) {
 	}
 	if m.pausedUntil > 0 { // what it was about to commit goes out before it hears of anything
 		m.pausedUntil = 0
-		if m.running && m.coordinator >= 0 {
+		if m.running {
 			m.nextCommit = now.Mono
 			m.commit()
 		}

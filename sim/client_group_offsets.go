@@ -81,9 +81,7 @@ func (m *Member) giveUnwanted() {
 // rest commits and gives all up.
 func (m *Member) rest() {
 	m.nextCommit = m.now.Mono
-	if m.coordinator >= 0 {
-		m.commit()
-	}
+	m.commit()
 	m.giveAll()
 }
 
@@ -103,7 +101,8 @@ func (m *Member) dirty() bool {
 
 // commit commits the positions that are new, if it is time to.
 func (m *Member) commit() {
-	if m.committing || m.now.Mono < m.nextCommit || !m.dirty() || m.epoch <= 0 {
+	if m.committing || m.coordinator < 0 || m.now.Mono < m.nextCommit || !m.dirty() ||
+		m.epoch <= 0 {
 		return
 	}
 	conn := m.ready(m.coordinator, laneControl)

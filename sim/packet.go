@@ -15,7 +15,7 @@ type packet struct {
 	header  wire.Header // of the request, or of the request that is answered
 	object  any         // wire.Request or kmsg.Response; nil in wire mode
 	frame   []byte      // bytes: without size prefix
-	records *buffer     // what frame is held in, or a Produce request's records
+	records *buffer     // what frame is held in, or what object aliases
 	size    int32       // about as many bytes as it would have on a wire; in both modes equal
 	bad     bool        // no broker could parse it
 }
@@ -98,8 +98,9 @@ func (w *World) pack(req kmsg.Request, correlation int32, clientID string) *pack
 	case *kmsg.FetchRequest:
 		p.object = wire.FromKmsg(req)
 	default:
-		w.scratch = req.AppendTo(w.scratch[:0])
-		object, err := wire.Parse(&p.header, w.scratch)
+		p.records = w.takeBuffer() // what is parsed may alias it
+		p.records.data = req.AppendTo(p.records.data[:0])
+		object, err := wire.Parse(&p.header, p.records.data)
 		p.object, p.bad = object, err != nil
 	}
 	return p

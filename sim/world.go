@@ -33,7 +33,6 @@ type World struct {
 
 	packets []*packet
 	buffers []*buffer
-	scratch []byte
 
 	controller      int32 // who is active, as far as known; -1: nobody
 	controllerEpoch int32 // since which epoch
