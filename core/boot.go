@@ -266,7 +266,11 @@ func (b *Broker) metalogRecovered(r *log.Recovered) {
 // metadataCaughtUp is called once in the node's life: from here on it knows all that was
 // committed before.
 func (b *Broker) metadataCaughtUp() {
-	b.beginLife()
+	if b.isBroker() {
+		b.beginLife()
+		return
+	}
+	b.openAll()
 }
 
 func (b *Broker) directoryIDs() []wire.TopicID {
@@ -288,7 +292,7 @@ func (b *Broker) clean() bool {
 }
 
 // openAll makes the topics of the image, moves aside what it does not know, and then
-// recovers all logs.
+// recovers all logs. A node without the role of a broker leaves logs alone.
 func (b *Broker) openAll() {
 	b.opening = 1
 	b.brokers = replicaBrokers(b.image)
@@ -307,7 +311,7 @@ func (b *Broker) openAll() {
 	for i := range b.dirs {
 		dir := &b.dirs[i]
 		for _, found := range dir.found.Partitions {
-			if found.Topic == metadataTopic {
+			if found.Topic == metadataTopic || !b.isBroker() {
 				continue
 			}
 			p := known[log.DirName(found.Topic, found.Partition)]

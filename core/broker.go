@@ -8,6 +8,7 @@ package core
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/heiban/heiban/clock"
@@ -124,7 +125,7 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(o.Listeners) == 0 {
+	if len(o.Listeners) == 0 && slices.Contains(base.ProcessRoles, "broker") {
 		return nil, fmt.Errorf("advertised.listeners: at least one listener is needed")
 	}
 	if len(o.LogDirs) == 0 {

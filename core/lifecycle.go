@@ -24,7 +24,8 @@ import (
 //  5. To stop, it asks until it leads nothing that another broker could lead, or there
 //     is nobody left who could lead or decide about it.
 //
-// The active controller's own broker goes the same way, without a link.
+// The active controller's own broker goes the same way, without a link. A node without the
+// role of a broker does nothing of this: it is ready when it knows what is committed.
 
 // A broker that gets no answer asks again after a while, which doubles each time.
 const (
@@ -339,16 +340,25 @@ func (b *Broker) imageFollowed() {
 		l.opening = true
 		b.openAll()
 	case b.phase == joining && !own.Fenced:
-		b.phase = running
-		b.report(Report{Kind: NodeReady, Text: strconv.Itoa(len(b.logs)-1) + " partitions"})
+		b.run()
 	}
 }
 
-// logsOpen asks for the broker to be unfenced.
+// run begins to serve.
+func (b *Broker) run() {
+	b.phase = running
+	b.report(Report{Kind: NodeReady, Text: strconv.Itoa(len(b.logs)-1) + " partitions"})
+}
+
+// logsOpen asks for the broker to be unfenced. A node that is none has nobody to ask.
 func (b *Broker) logsOpen() {
 	b.phase = joining
 	b.armCheckpoints()
 	b.followHeld()
+	if !b.isBroker() {
+		b.run()
+		return
+	}
 	b.contact()
 	b.imageFollowed()
 }

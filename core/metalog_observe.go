@@ -30,6 +30,10 @@ const (
 // isController reports whether the node has the role of a controller.
 func (b *Broker) isController() bool { return slices.Contains(b.base.ProcessRoles, "controller") }
 
+// isBroker reports whether the node has the role of a broker. Without it the node hosts no
+// partition, serves no client and is not registered.
+func (b *Broker) isBroker() bool { return slices.Contains(b.base.ProcessRoles, "broker") }
+
 // beginObserving makes the image of all that the node has, and goes on from there. Only
 // what is committed was ever fetched.
 func (b *Broker) beginObserving(f *quorumFound) {

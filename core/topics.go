@@ -43,7 +43,7 @@ func newPartition(of *topic, index int32) *partition {
 
 // hosts reports whether this broker has a replica of a partition.
 func (b *Broker) hosts(m *metadata.Partition) bool {
-	return slices.Contains(m.Replicas, b.options.NodeID)
+	return b.isBroker() && slices.Contains(m.Replicas, b.options.NodeID)
 }
 
 // growTopic makes the partitions a topic does not have yet, as part of o.

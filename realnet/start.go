@@ -188,9 +188,6 @@ func (s *Server) bindAll(props *config.Broker) error {
 		}
 		s.bound = append(s.bound, boundListener{Listener: ln, name: e.Name, controller: controller})
 	}
-	if forClients == 0 {
-		return errors.New("listeners: there is none for clients")
-	}
 	// Clients cannot keep the nodes from talking to each other (KIP-402).
 	for i := range s.bound {
 		ln := &s.bound[i]
@@ -336,10 +333,11 @@ func (s *Server) Err() error {
 	}
 }
 
-// Addr returns the address of the first listener for clients.
+// Addr returns the address of the first listener for clients, or of the first one if the
+// node has none.
 func (s *Server) Addr() string {
 	i := slices.IndexFunc(s.bound, func(ln boundListener) bool { return !ln.controller })
-	return s.bound[i].Addr().String()
+	return s.bound[max(i, 0)].Addr().String()
 }
 
 // MetricsAddr returns the address that serves /metrics, or "" if none does.

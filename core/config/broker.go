@@ -290,13 +290,45 @@ func (b *Broker) checkTogether() error {
 	if len(b.LogDirs) == 0 {
 		return fmt.Errorf("log.dirs names no directory")
 	}
-	if len(b.ProcessRoles) == 0 {
-		return fmt.Errorf("process.roles names no role")
+	if err := b.checkRoles(); err != nil {
+		return err
 	}
 	if id, _, ok := b.Get("broker.id"); ok && strings.TrimSpace(id) != "-1" {
 		if node, source, _ := b.Get("node.id"); source != Default && node != id {
 			return fmt.Errorf("broker.id %s differs from node.id %s", id, node)
 		}
+	}
+	return nil
+}
+
+// checkRoles refuses roles that the rest of the configuration contradicts.
+func (b *Broker) checkRoles() error {
+	broker := slices.Contains(b.ProcessRoles, "broker")
+	controller := slices.Contains(b.ProcessRoles, "controller")
+	votes := slices.ContainsFunc(b.QuorumVoters, func(v Voter) bool { return v.ID == b.NodeID })
+	forControllers := 0
+	for _, e := range b.Listeners {
+		if slices.Contains(b.ControllerListenerNames, e.Name) {
+			forControllers++
+		}
+	}
+	switch {
+	case !broker && !controller:
+		return fmt.Errorf("process.roles names no role")
+	case broker && forControllers == len(b.Listeners):
+		return fmt.Errorf("listeners: there is none for clients")
+	case !broker && forControllers < len(b.Listeners):
+		return fmt.Errorf("listeners: a node that is only a controller has those of " +
+			"controller.listener.names alone")
+	case controller:
+		return nil
+	case forControllers > 0:
+		return fmt.Errorf("listeners: a node that is only a broker has none of " +
+			"controller.listener.names")
+	case votes:
+		return fmt.Errorf("controller.quorum.voters: node %d is only a broker", b.NodeID)
+	case len(b.QuorumVoters) == 0:
+		return fmt.Errorf("controller.quorum.voters names no controller that a broker could follow")
 	}
 	return nil
 }
