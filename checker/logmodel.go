@@ -14,8 +14,9 @@ type logState []uint64
 // CheckLogs judges the operations on each partition as those of a linearizable
 // append-only log. It is slow and sees a part of each history only: it is there to
 // check the direct checkers. Partitions that lost records with an excuse, are
-// compacted, were written without idempotence, or have the name of an earlier one,
-// are no such logs and left out.
+// compacted, were written without idempotence, have the name of an earlier one, or had
+// a copy begin where producers before it are not known any more, are no such logs and left
+// out.
 func (j *Judge) CheckLogs() {
 	histories := map[PartitionID][]Op{}
 	for i := range j.ops {
@@ -26,7 +27,7 @@ func (j *Judge) CheckLogs() {
 	}
 	model := logModel()
 	for _, p := range j.ordered {
-		noLog := p.policy.Compacted || p.truncatedAt > 0 || j.plain[p.ID] || p.named > 1
+		noLog := p.policy.Compacted || p.truncatedAt > 0 || j.plain[p.ID] || p.named > 1 || p.anew
 		if noLog || len(histories[p.ID]) == 0 {
 			continue
 		}

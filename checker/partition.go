@@ -34,6 +34,7 @@ type Partition struct {
 	latest      []answer
 	earliest    []answer
 	deleted     bool
+	anew        bool  // a copy began behind the log's beginning, and knows no producer before
 	ceded       bool  // who led last follows now
 	unsettled   bool  // an unclean election took place, and nobody led since
 	broken      bool  // a loss was reported that the next leader will show again

@@ -202,6 +202,7 @@ func (j *Judge) Truncated(id ReplicaID, start, end int64) {
 	if start == end { // it begins anew
 		r.batches = nil
 		clear(r.producers)
+		p.anew = p.anew || start > 0
 	}
 	r.logStart, r.logEnd = start, end
 	r.written, r.synced = min(r.written, end), min(r.synced, end)

@@ -197,11 +197,12 @@ func quiet(r *sim.Rand, s *sim.Setup) {
 	}
 }
 
-// busy makes producers write much.
+// busy makes producers write much, as far as the network lets them.
 func busy(r *sim.Rand, s *sim.Setup) {
+	most := max(int64(s.Config.Safety/clock.Millisecond)/(2*trip(s)), 20)
 	for i := range s.Producers {
 		p := &s.Producers[i]
-		p.Batches, p.ValueMax = int(r.Between(150, 400)), r.LogUniform(10, 300)
+		p.Batches, p.ValueMax = int(min(r.Between(150, 400), most)), r.LogUniform(10, 300)
 		p.Interval = s.Config.Safety / clock.Duration(p.Batches)
 	}
 }

@@ -74,6 +74,7 @@ type consumedPart struct {
 	last      int32 // leader epoch of what was read before the position; -1: not known
 	validated int32 // leader epoch for which the position is known to be good
 	asking    bool
+	retryAt   clock.Instant // when to ask again after a refusal
 	gone      bool
 
 	preferred int32 // who to fetch from instead of the leader, -1: nobody
@@ -204,6 +205,11 @@ func (k *Consumer) Deadline() clock.Instant {
 	if !k.catalog.asking {
 		at = min(at, k.catalog.due)
 	}
+	for _, p := range k.parts {
+		if !p.asking && p.retryAt > k.now.Mono {
+			at = min(at, p.retryAt)
+		}
+	}
 	if len(k.parts) > 0 && (k.next > k.now.Mono || !k.busy()) {
 		at = min(at, k.next)
 	}
@@ -279,7 +285,7 @@ func (k *Consumer) adopt(t *topicView, index int32) {
 func (k *Consumer) work() {
 	k.catalog.refresh(&k.caller)
 	for _, p := range k.parts {
-		if p.position < 0 && !p.asking {
+		if p.position < 0 && !p.asking && k.now.Mono >= p.retryAt {
 			target := checker.ListEarliest
 			if k.latest {
 				target = checker.ListLatest
@@ -355,6 +361,7 @@ func (k *Consumer) answeredList(call *listCall, resp *kmsg.ListOffsetsResponse) 
 	if errcode.Code(part.ErrorCode) != errcode.None {
 		k.catalog.stale(k.now.Mono)
 		k.config.Judge.Return(call.ref, checker.Refused).Err = part.ErrorCode
+		call.part.retryAt = k.now.Mono.Add(k.catalog.retry)
 		return
 	}
 	outcome := checker.Done

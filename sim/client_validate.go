@@ -32,7 +32,7 @@ func (k *Consumer) unvalidated(p *consumedPart) bool {
 
 // validate asks a new leader about a position.
 func (k *Consumer) validate(p *consumedPart) {
-	if p.position < 0 || p.asking || !k.unvalidated(p) {
+	if p.position < 0 || p.asking || k.now.Mono < p.retryAt || !k.unvalidated(p) {
 		return
 	}
 	epoch := k.catalog.epoch(p.topic, p.id.Index)
@@ -74,13 +74,14 @@ func (k *Consumer) answeredValidation(
 	part := &resp.Topics[0].Partitions[0]
 	if errcode.Code(part.ErrorCode) != errcode.None {
 		k.catalog.stale(k.now.Mono)
+		p.retryAt = k.now.Mono.Add(k.catalog.retry)
 		return
 	}
 	switch {
 	case p.position < 0:
 	case part.EndOffset < 0: // the leader knows nothing of what was read
 		p.position, p.last, p.seen = -1, -1, nil
-	case part.EndOffset < p.position:
+	case part.EndOffset < p.position || part.LeaderEpoch < p.last:
 		k.truncated(p, call.node, part.LeaderEpoch, part.EndOffset, call.called)
 		p.validated = call.epoch
 	default:
@@ -88,11 +89,17 @@ func (k *Consumer) answeredValidation(
 	}
 }
 
-// truncated takes a consumer back to where a log parts from what it has read.
+// truncated takes a consumer back to where a log parts from what it has read: the leader
+// knows nothing of later epochs than the one it answers with.
 func (k *Consumer) truncated(
 	p *consumedPart, node, epoch int32, endOffset int64, called int64,
 ) {
 	endOffset = min(endOffset, p.position)
+	for _, r := range p.seen {
+		if r.Epoch > epoch {
+			endOffset = min(endOffset, r.Offset)
+		}
+	}
 	k.config.Judge.ToldTruncated(&checker.Truncation{
 		Replica: checker.ReplicaID{PartitionID: p.id, Node: node}, Consumer: k.client,
 		Position: p.position, Offset: endOffset, Called: called,
