@@ -8,6 +8,7 @@ import (
 	"github.com/heiban/heiban/core/invariant"
 	"github.com/heiban/heiban/core/log"
 	"github.com/heiban/heiban/core/metadata"
+	"github.com/heiban/heiban/core/mutant"
 )
 
 // coordinator is what a node has to coordinate groups with, for one partition of
@@ -177,6 +178,9 @@ func (b *Broker) appendRecords(co *coordinator, records []group.Record) errcode.
 // groupsCommitted sends what was held until the high watermark had passed it.
 func (b *Broker) groupsCommitted(co *coordinator) {
 	high, n := co.part.log.HighWatermark(), 0
+	if b.settings.Mutants.On(mutant.G3AnswerBeforeCommit) {
+		high = co.part.log.LogEndOffset()
+	}
 	for n < len(co.held) && co.held[n].end <= high {
 		for _, a := range co.held[n].answers {
 			b.groupAnswered(a)

@@ -8,6 +8,7 @@ import (
 	"github.com/heiban/heiban/core/batch"
 	"github.com/heiban/heiban/core/group"
 	"github.com/heiban/heiban/core/log"
+	"github.com/heiban/heiban/core/mutant"
 )
 
 // A coordinator that begins replays its partition from the start to the end, what is not
@@ -35,17 +36,21 @@ const (
 // load goes on with what is written, unless it is under way.
 func (b *Broker) load(co *coordinator) {
 	p, l := co.part, co.loading
+	end := p.log.LogEndOffset()
+	if b.settings.Mutants.On(mutant.G1LoadToHighWatermark) {
+		end = p.log.HighWatermark()
+	}
 	switch {
 	case l.running || l.failed:
 		return
-	case l.next >= p.log.LogEndOffset():
+	case l.next >= end:
 		b.loaded(co)
 		return
 	case l.next >= p.log.WrittenEndOffset():
 		return // called again when there is more
 	}
 	l.running = true
-	slice, _ := p.log.SliceFrom(max(l.next, p.log.LogStartOffset()), p.log.LogEndOffset())
+	slice, _ := p.log.SliceFrom(max(l.next, p.log.LogStartOffset()), end)
 	b.order(&loadGroups{slice: slice, replay: l.replay},
 		jobOwner{kind: jobLoadGroups, part: p, groups: co})
 }

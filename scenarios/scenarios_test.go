@@ -192,7 +192,8 @@ func TestEveryMutantIsHunted(t *testing.T) {
 	require.Subset(t, hunted, mutant.SingleNode())
 	for _, id := range []mutant.ID{
 		mutant.G4CommitOfAnyone, mutant.G5ExpireInRebalance, mutant.G7StaticNotFenced,
-		mutant.G8RevokingIsFree, mutant.G9SyncOfAnyone,
+		mutant.G8RevokingIsFree, mutant.G9SyncOfAnyone, mutant.G1LoadToHighWatermark,
+		mutant.G3AnswerBeforeCommit,
 	} {
 		require.Contains(t, hunted, id)
 	}

@@ -96,6 +96,10 @@ const (
 	G8RevokingIsFree
 	// G9: any member may assign, in any generation.
 	G9SyncOfAnyone
+	// G1: a coordinator that begins replays only what it knows to be committed.
+	G1LoadToHighWatermark
+	// G3: coordinators answer when the log holds the records, not when they are committed.
+	G3AnswerBeforeCommit
 	count
 )
 
@@ -105,7 +109,7 @@ var names = [count]string{
 	"I1", "I2", "I3", "I5", "I9",
 	"I4", "I7", "I11", "E1", "E2", "K10",
 	"T15", "T16", "T17",
-	"G4", "G5", "G7", "G8", "G9",
+	"G4", "G5", "G7", "G8", "G9", "G1", "G3",
 }
 
 // String returns the short name used in the kill matrix, such as "D1".
