@@ -90,3 +90,26 @@ func TestConsumersForgetGoneTopics(t *testing.T) {
 	j.Fetched(&checker.Fetched{Partition: id, FetchOffset: 3, End: 3, Called: j.Now()})
 	require.Empty(t, j.Found(), "the successor is where it was")
 }
+
+// An answer about a position is of no use to a consumer that has read on meanwhile.
+func TestConsumersValidateWhereTheyAre(t *testing.T) {
+	j := checker.NewJudge(checker.Limits{})
+	k := NewConsumer(ConsumerConfig{Judge: j, Topics: []string{"t"}, VersionMin: 12, VersionMax: 12})
+	part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+	part.LeaderEpoch, part.EndOffset = 0, 1
+	topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
+	topic.Partitions = append(topic.Partitions, part)
+	resp := kmsg.NewPtrOffsetForLeaderEpochResponse()
+	resp.Topics = append(resp.Topics, topic)
+	p := &consumedPart{topic: "t", position: 1, validated: 3}
+	call := &validateCall{part: p, position: 1, last: 0, epoch: 4}
+	p.position, p.last = 3, 1
+	k.answeredValidation(call, resp)
+	require.EqualValues(t, 3, p.position)
+	require.EqualValues(t, 3, p.validated, "to be asked again")
+
+	p.position, p.last = 1, 0
+	k.answeredValidation(call, resp)
+	require.EqualValues(t, 1, p.position)
+	require.EqualValues(t, 4, p.validated)
+}

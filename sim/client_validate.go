@@ -12,10 +12,12 @@ import (
 // (KIP-320).
 
 type validateCall struct {
-	part   *consumedPart
-	epoch  int32 // of the leader
-	called int64
-	node   int32
+	part     *consumedPart
+	position int64
+	called   int64
+	last     int32 // leader epoch before the position
+	epoch    int32 // of the leader
+	node     int32
 }
 
 // position puts a consumer at an offset of its own choice.
@@ -57,7 +59,7 @@ func (k *Consumer) validate(p *consumedPart) {
 	req.Version, req.ReplicaID, req.Topics = 3+int16(k.client%2), -1, append(req.Topics, t)
 	p.asking = true
 	k.call(conn, req, &validateCall{
-		part: p, epoch: epoch, called: k.config.Judge.Now(), node: leader,
+		part: p, position: p.position, last: p.last, epoch: epoch, called: k.config.Judge.Now(), node: leader,
 	})
 }
 
@@ -79,6 +81,7 @@ func (k *Consumer) answeredValidation(
 	}
 	switch {
 	case p.position < 0:
+	case p.position != call.position || p.last != call.last: // it has read on: ask again
 	case part.EndOffset < 0: // the leader knows nothing of what was read
 		p.position, p.last, p.seen = -1, -1, nil
 	case part.EndOffset < p.position || part.LeaderEpoch < p.last:
