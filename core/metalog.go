@@ -45,6 +45,8 @@ type metalog struct {
 
 	term     uint64        // in which the controller is the active one
 	leader   quorum.NodeID // as last told
+	before   quorum.NodeID // the last other node that led
+	heard    clock.Instant // when it was last heard of as the leader; 0: this node led since
 	handed   uint64        // the term in which another voter was asked to take over
 	handBy   clock.Instant // until when that is waited for
 	armed    clock.Instant // when the engine is to be advanced in the heap

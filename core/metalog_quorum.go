@@ -131,7 +131,9 @@ func (b *Broker) controllerStarted() {
 	b.controller = controller.New(m.image.At(m.endOffset()-1), controller.Options{
 		ClusterID: b.dirs[0].found.ClusterID, Features: supported(),
 		Mutants: b.settings.Mutants, Now: b.now.Mono,
+		Before: int32(m.before), BeforeHeard: m.heard,
 	})
+	m.heard = 0 // from here on this node led last
 	b.report(Report{Kind: ControllerStarted, Epoch: int32(m.term)})
 	if m.image.Feature(metadata.MetadataVersion) == 0 { // a new cluster
 		b.commit(commit{records: b.controller.Bootstrap(levels())})

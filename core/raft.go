@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/heiban/heiban/clock"
 	"github.com/heiban/heiban/core/errcode"
 	"github.com/heiban/heiban/core/quorum"
 	"github.com/heiban/heiban/core/wire"
@@ -40,8 +41,16 @@ func (b *Broker) raftReceived(from int32, frame []byte) bool {
 	if err == nil {
 		err = m.engine.Receive(b.now.Mono, message, &m.fx)
 		b.quorumMoved()
+		m.heardOf(quorum.NodeID(from), b.now.Mono)
 	}
 	return err == nil
+}
+
+// heardOf notes that a voter sent a message, which says that it is alive if it leads.
+func (m *metalog) heardOf(node quorum.NodeID, now clock.Instant) {
+	if node == m.leader {
+		m.before, m.heard = node, now
+	}
 }
 
 // sendRaft sends a message to another voter, if there is a way.

@@ -41,6 +41,10 @@ type Options struct {
 	// Now is when the controller becomes the active one. Sessions of brokers and
 	// intervals begin at it.
 	Now clock.Instant
+	// Before is the node that led before, and BeforeHeard when the quorum last heard of
+	// it, or zero if that is not known. Its broker was alive then.
+	Before      int32
+	BeforeHeard clock.Instant
 }
 
 // Controller decides on top of an image that may be ahead of the published one. It is
@@ -59,7 +63,7 @@ type Controller struct {
 // the offset that follows the image's.
 func New(image *metadata.Image, o Options) *Controller {
 	c := &Controller{image: image, options: o}
-	c.startSessions(o.Now)
+	c.startSessions()
 	c.nextBalance = o.Now.Add(image.Config().LeaderImbalanceCheckInterval)
 	c.nextUnclean = o.Now.Add(image.Config().UncleanLeaderElectionCheckInterval)
 	return c

@@ -11,7 +11,8 @@ import (
 
 // session is what the active controller knows of a broker from its heartbeats. It
 // stands in no record, and a new controller begins without: all brokers that are not
-// fenced then have a whole session to make themselves heard.
+// fenced then have a whole session to make themselves heard. Only of the broker on the
+// node that led before it is known for how long it may have been silent.
 type session struct {
 	lastContact    clock.Instant
 	epoch          int64 // the broker's life that the session is of
@@ -20,13 +21,20 @@ type session struct {
 	id             int32
 }
 
-// startSessions gives every broker that is not fenced a session.
-func (c *Controller) startSessions(now clock.Instant) {
+// startSessions gives every broker that is not fenced a session, of which at least half
+// is left.
+func (c *Controller) startSessions() {
+	now := c.options.Now
+	half := c.image.Config().BrokerSessionTimeout / 2
 	for _, b := range c.image.Brokers() {
 		if b.Fenced {
 			continue
 		}
-		s := c.contact(b.ID, b.Epoch, now, -1)
+		heard := now
+		if b.ID == c.options.Before && c.options.BeforeHeard > 0 {
+			heard = min(now, max(c.options.BeforeHeard, now.Add(-half)))
+		}
+		s := c.contact(b.ID, b.Epoch, heard, -1)
 		if b.InControlledShutdown {
 			s.shutdownOffset = c.image.Offset() // it was not later
 		}
