@@ -60,6 +60,12 @@ func main() {
 
 const topic = "chaos"
 
+// killAll is the disturbance that kills all nodes at once: one of killAllEvery.
+const (
+	killAll      = "kill all"
+	killAllEvery = 6
+)
+
 func (s *settings) run(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "heiban-chaos")
 	if err != nil {
@@ -133,6 +139,11 @@ func (s *settings) disturb(c *benchmarks.Cluster, l *load) {
 		case s.controlled:
 			node = i%s.nodes + 1
 			c.Signal(node, syscall.SIGTERM)
+		case random.IntN(killAllEvery) == 0:
+			what = killAll
+			for other := 1; other <= s.nodes; other++ {
+				c.Signal(other, syscall.SIGKILL)
+			}
 		default:
 			node = random.IntN(s.nodes) + 1
 			what = "kill"
@@ -144,15 +155,18 @@ func (s *settings) disturb(c *benchmarks.Cluster, l *load) {
 		}
 		time.Sleep(s.every/2 + time.Duration(random.Int64N(int64(s.every))))
 		gap, partition := l.longestGap(begun)
-		fmt.Printf("%-22s node %d: longest time without an acknowledgement %s, partition %d\n",
-			what, node, gap.Round(time.Millisecond), partition)
-		kind := strings.Fields(what)[0]
+		kind := what
 		if strings.Contains(what, "pause") {
 			kind = "kill and pause"
 		}
+		if what != killAll {
+			what = fmt.Sprintf("%-22s node %d", what, node)
+		}
+		fmt.Printf("%s: longest time without an acknowledgement %s, partition %d\n",
+			what, gap.Round(time.Millisecond), partition)
 		worst[kind] = max(worst[kind], gap)
 	}
-	for _, kind := range []string{"kill", "kill and pause", "stop"} {
+	for _, kind := range []string{"kill", "kill and pause", killAll, "stop"} {
 		if gap, ok := worst[kind]; ok {
 			fmt.Printf("longest unavailability after %q: %s (session timeout %s)\n", kind,
 				gap.Round(time.Millisecond), s.session)
