@@ -97,7 +97,7 @@ func (c *Controller) checkRegistration(
 	old := c.image.Broker(req.BrokerID)
 	// What is in controlled shutdown has given up its leaderships and may come back.
 	if old != nil && old.Incarnation != req.IncarnationID && !old.InControlledShutdown &&
-		c.live(old, now) {
+		c.heard(old, now) {
 		return fail(errcode.DuplicateBrokerRegistration, "another broker has the same id")
 	}
 	if req.IsMigratingZkBroker {

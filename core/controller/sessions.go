@@ -19,6 +19,7 @@ type session struct {
 	metadataOffset int64 // how far the broker is in the metadata log, -1 if not known
 	shutdownOffset int64 // how far all others must be before it may stop, -1 if not known
 	id             int32
+	given          bool // by a new controller, which has not heard of the broker
 }
 
 // startSessions gives every broker that is not fenced a session, of which at least half
@@ -35,6 +36,7 @@ func (c *Controller) startSessions() {
 			heard = min(now, max(c.options.BeforeHeard, now.Add(-half)))
 		}
 		s := c.contact(b.ID, b.Epoch, heard, -1)
+		s.given = true
 		if b.InControlledShutdown {
 			s.shutdownOffset = c.image.Offset() // it was not later
 		}
@@ -53,7 +55,7 @@ func (c *Controller) contact(
 	if s.epoch != epoch {
 		*s = session{id: id, shutdownOffset: -1}
 	}
-	s.epoch, s.lastContact, s.metadataOffset = epoch, now, metadataOffset
+	s.epoch, s.lastContact, s.metadataOffset, s.given = epoch, now, metadataOffset, false
 	return s
 }
 
@@ -74,10 +76,17 @@ func (c *Controller) expiry(s *session) clock.Instant {
 	return s.lastContact.Add(c.image.Config().BrokerSessionTimeout)
 }
 
-// live reports whether a broker that is not fenced was heard of lately.
+// live reports whether a broker that is not fenced has a session.
 func (c *Controller) live(b *metadata.Broker, now clock.Instant) bool {
 	s := c.sessionOf(b)
 	return s != nil && !b.Fenced && now < c.expiry(s)
+}
+
+// heard reports whether a live broker was heard of by this very controller. Those that are
+// alive look for a new one at once. Where all were killed nobody has to wait for the end
+// of a session that belongs to its own former life.
+func (c *Controller) heard(b *metadata.Broker, now clock.Instant) bool {
+	return c.live(b, now) && !c.sessionOf(b).given
 }
 
 // stalest returns the broker that is not fenced and whose session ends first, and when
