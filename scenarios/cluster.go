@@ -110,6 +110,11 @@ func schemes(all ...sim.Scheme) shape {
 	}
 }
 
+// fault is a fault that befalls who plays a part, when something happens.
+func fault(kind sim.FaultKind, target sim.Target, on sim.Trigger) sim.Fault {
+	return sim.Fault{Kind: kind, Target: target, On: on}
+}
+
 // hit plans one fault several times, each for a different while.
 func hit(times int64, f sim.Fault) shape {
 	return func(r *sim.Rand, s *sim.Setup) {
@@ -124,43 +129,13 @@ func hit(times int64, f sim.Fault) shape {
 			if one.For == 0 {
 				one.For = clock.Duration(r.LogUniform(1, 1500)) * clock.Millisecond
 			}
-			switch one.Kind {
-			case sim.Split, sim.SplitOneWay, sim.Bridge:
-				one.Param = 1 + r.Below(1<<s.Config.Nodes-2)
-			case sim.LinkCut, sim.LinkCutTo, sim.LinkCutFrom, sim.LinkClog:
-				one.Peer = sim.AllPeers
-			case sim.SlowNode:
-				one.Param = r.Between(300, 950)
-			case sim.SlowDisk:
-				one.Param = r.LogUniform(5, 200)
-			}
 			s.Config.Plan = append(s.Config.Plan, one)
 		}
 	}
 }
 
-// nodes makes the cluster one of several sizes.
-func nodes(sizes ...int) shape {
-	return func(r *sim.Rand, s *sim.Setup) {
-		s.Config.Nodes = sim.Pick(r, sizes...)
-		for i := range s.Topics {
-			s.Topics[i].Replicas = min(s.Topics[i].Replicas, int16(s.Config.Nodes))
-		}
-		s.Config.Faults.DownMax = min(s.Config.Faults.DownMax, max(1, (s.Config.Nodes-1)/2))
-	}
-}
-
 // anyDown lifts the budget of nodes that are down at once.
 func anyDown(_ *sim.Rand, s *sim.Setup) { s.Config.Faults.DownMax = 0 }
-
-// replicas gives every topic so many.
-func replicas(count int16) shape {
-	return func(_ *sim.Rand, s *sim.Setup) {
-		for i := range s.Topics {
-			s.Topics[i].Replicas = min(count, int16(s.Config.Nodes))
-		}
-	}
-}
 
 // minISR sets min.insync.replicas of the whole cluster.
 func minISR(count int) shape { return property("min.insync.replicas", strconv.Itoa(count)) }
@@ -169,108 +144,7 @@ func property(key, value string) shape {
 	return func(_ *sim.Rand, s *sim.Setup) { s.Config.Properties[key] = value }
 }
 
-// onTopics adds a configuration to every topic.
-func onTopics(name, value string) shape {
-	return func(_ *sim.Rand, s *sim.Setup) { configure(s, name, value) }
-}
-
-// onTopicsBetween adds one that is a number.
-func onTopicsBetween(name string, low, high int64) shape {
-	return func(r *sim.Rand, s *sim.Setup) {
-		configure(s, name, strconv.FormatInt(r.LogUniform(low, high), 10))
-	}
-}
-
 func synced(_ *sim.Rand, s *sim.Setup) { durability(s, true) }
-
-func pageCache(_ *sim.Rand, s *sim.Setup) { durability(s, false) }
-
-// ackedByAll makes every producer idempotent.
-func ackedByAll(_ *sim.Rand, s *sim.Setup) { idempotent(s) }
-
-// quiet makes producers write little: elections often find nothing new.
-func quiet(r *sim.Rand, s *sim.Setup) {
-	for i := range s.Producers {
-		p := &s.Producers[i]
-		p.Batches = int(r.Between(3, 12))
-		p.Interval = s.Config.Safety / clock.Duration(p.Batches)
-	}
-}
-
-// busy makes producers write much, as far as the network lets them.
-func busy(r *sim.Rand, s *sim.Setup) {
-	most := max(int64(s.Config.Safety/clock.Millisecond)/(2*trip(s)), 20)
-	for i := range s.Producers {
-		p := &s.Producers[i]
-		p.Batches, p.ValueMax = int(min(r.Between(150, 400), most)), r.LogUniform(10, 300)
-		p.Interval = s.Config.Safety / clock.Duration(p.Batches)
-	}
-}
-
-// impatient makes clients give up on requests early, and send them again.
-func impatient(r *sim.Rand, s *sim.Setup) {
-	low := max(30, 6*trip(s))
-	for i := range s.Producers {
-		timeout := clock.Duration(r.LogUniform(low, max(400, 3*low)))
-		s.Producers[i].RequestTimeout = timeout * clock.Millisecond
-	}
-}
-
-// repeated lets old requests come again.
-func repeated(r *sim.Rand, s *sim.Setup) { duplicators(r, s) }
-
-// racks puts the nodes into two racks, and consumers that read from the nearest replica
-// (KIP-392).
-func racks(_ *sim.Rand, s *sim.Setup) {
-	s.Config.Properties["replica.selector.class"] =
-		"org.apache.kafka.common.replica.RackAwareReplicaSelector"
-	for id := range s.Config.Nodes {
-		s.Config.Racks = append(s.Config.Racks, []string{"east", "west"}[id%2])
-	}
-	for i := range s.Consumers {
-		s.Consumers[i].Rack = []string{"west", "east"}[i%2]
-		s.Consumers[i].VersionMin = 11
-	}
-}
-
-// watchers adds consumers that ask for offsets all the time.
-func watchers(r *sim.Rand, s *sim.Setup) {
-	consumers(r, s, r.Between(1, 2))
-	for i := range s.Consumers {
-		s.Consumers[i].Probe = clock.Duration(r.LogUniform(2, 50)) * clock.Millisecond
-	}
-}
-
-// validating makes all consumers of an age that asks whether it lost something (KIP-320).
-func validating(_ *sim.Rand, s *sim.Setup) {
-	for i := range s.Consumers {
-		s.Consumers[i].VersionMin = 12
-	}
-}
-
-// unclean lets who is not in sync be elected.
-func unclean(_ *sim.Rand, s *sim.Setup) {
-	configure(s, "unclean.leader.election.enable", "true")
-	s.Policy.Unclean = true
-}
-
-// compacted makes all topics so.
-func compacted(r *sim.Rand, s *sim.Setup) {
-	s.Policy.Compacted = true
-	configure(s, "cleanup.policy", "compact")
-	configure(s, "min.cleanable.dirty.ratio", sim.Pick(r, "0.0", "0.1", "0.5"))
-	configure(s, "segment.bytes", strconv.FormatInt(r.LogUniform(500, 5_000), 10))
-	configure(s, "delete.retention.ms", strconv.FormatInt(r.LogUniform(1, 2_000), 10))
-	keys := r.LogUniform(1, 30)
-	for i := range s.Producers {
-		s.Producers[i].Keys = keys
-	}
-}
-
-// smallSegments makes logs roll every few batches.
-func smallSegments(r *sim.Rand, s *sim.Setup) {
-	configure(s, "segment.bytes", strconv.FormatInt(r.LogUniform(300, 4_000), 10))
-}
 
 // admins adds administrators that do something to the topics, again and again.
 func admins(ops sim.AdminOps, alter ...sim.TopicConfig) shape {
@@ -282,30 +156,5 @@ func admins(ops sim.AdminOps, alter ...sim.TopicConfig) shape {
 				Count:    int(r.LogUniform(3, 25)),
 			})
 		}
-	}
-}
-
-// churning adds administrators that make and delete topics of the same few names, which
-// everybody uses.
-func churning(r *sim.Rand, s *sim.Setup) {
-	churn := []sim.TopicSpec{
-		{Name: "churn0", Partitions: 2, Replicas: s.Topics[0].Replicas},
-		{Name: "churn1", Partitions: 1, Replicas: 1},
-	}
-	for range r.Between(1, 2) {
-		s.Admins = append(s.Admins, sim.AdminConfig{
-			Churn: churn, Ops: sim.AdminOps{Create: 3, Delete: 2, Describe: 3},
-			Interval: clock.Duration(r.LogUniform(20, 300)) * clock.Millisecond,
-			Count:    int(r.LogUniform(5, 40)),
-		})
-	}
-	all := append(names(s.Topics), names(churn)...)
-	for i := range s.Producers {
-		p := &s.Producers[i]
-		p.Topics, p.VersionMin = all, produceByTopicID
-	}
-	for i := range s.Consumers {
-		c := &s.Consumers[i]
-		c.Topics, c.VersionMin = all, fetchByTopicID
 	}
 }

@@ -163,7 +163,7 @@ func coordination(r *sim.Rand, s *sim.Setup) {
 	set("group.consumer.heartbeat.interval.ms", max(session/4, 1))
 	set("offsets.topic.num.partitions", r.Between(1, 4))
 	set("offsets.topic.replication.factor", min(3, int64(max(s.Config.Nodes, 1))))
-	set("offsets.topic.segment.bytes", r.LogUniform(10_000, 100_000)) // a batch must fit
+	set("offsets.topic.segment.bytes", r.LogUniform(1_000, 100_000))
 	s.Policies = append(s.Policies, sim.TopicPolicy{
 		Topic:  "__consumer_offsets",
 		Policy: checker.Policy{Compacted: true, Rewritten: true, Fsync: s.Policy.Fsync},

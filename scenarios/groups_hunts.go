@@ -9,18 +9,6 @@ import (
 func groupHunts() []Hunt {
 	return []Hunt{
 		{
-			mutant.G1LoadToHighWatermark,
-			[]string{"groups-outlive-coordinators", "groups-without-power", "groups-rolling"},
-			[]string{checker.CommittedOffsets, checker.GroupEpochs, checker.GroupOwners},
-			500,
-		},
-		{
-			mutant.G3AnswerBeforeCommit,
-			[]string{"groups-without-power", "groups-outlive-coordinators", "groups-under-min-isr"},
-			[]string{checker.CommittedOffsets, checker.GroupEpochs, checker.GroupOwners},
-			500,
-		},
-		{
 			mutant.G4CommitOfAnyone,
 			[]string{"zombies-commit", "groups-eager", "groups-of-consumers"},
 			[]string{checker.CommittedOffsets},

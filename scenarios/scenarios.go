@@ -50,7 +50,7 @@ func All() []sim.Scenario {
 		scenario("topic-churn", topicChurn,
 			"topics of the same names are created and deleted again and again"),
 	}
-	all = append(all, groupScenarios()...)
+	all = slices.Concat(all, actScenarios(), groupScenarios())
 	slices.SortFunc(all, func(a, b sim.Scenario) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
