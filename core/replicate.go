@@ -290,7 +290,7 @@ func (f *fetcher) forget(forgotten []wire.ForgottenPartition) []wire.ForgottenPa
 		}
 		gone = true
 		delete(f.index, e.part)
-		if f.epoch > 0 {
+		if f.epoch > 0 && !f.replaced(e.part) {
 			forgotten = append(forgotten, wire.ForgottenPartition{
 				TopicID: e.part.topic.id, Partition: e.part.index,
 			})
@@ -308,6 +308,13 @@ func (f *fetcher) forget(forgotten []wire.ForgottenPartition) []wire.ForgottenPa
 		f.entries = kept
 	}
 	return forgotten
+}
+
+// replaced reports whether a replica that was removed is there again and is fetched: then
+// the session goes on with that one, since the node knows both by the same name.
+func (f *fetcher) replaced(gone *partition) bool {
+	now := gone.topic.partitions[gone.index]
+	return now != gone && f.index[now] != nil && f.index[now].open
 }
 
 // wanted is how an entry stands in a request.
